@@ -1,0 +1,3 @@
+//! The host.
+pub mod model;
+pub mod source;

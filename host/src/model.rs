@@ -1,0 +1,21 @@
+//! The nouns every stage speaks: ids, names, spans, traces, receipts.
+//!
+//! Must never: know a stage, derive serde, read a clock, or say Redis, WebAssembly or HTTP.
+
+mod id;
+mod name;
+mod receipt;
+mod resource;
+mod span;
+mod time;
+mod trace;
+mod value;
+
+pub use id::{SpanId, TraceId};
+pub use name::{MAX_NAME_BYTES, Name, NameTable, Text};
+pub use receipt::Receipt;
+pub use resource::Resource;
+pub use span::{Kind, Span, SpanState, Status};
+pub use time::{SpanDuration, UnixNanos};
+pub use trace::{Decision, Trace};
+pub use value::{Attribute, Value};

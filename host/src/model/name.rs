@@ -1,0 +1,300 @@
+//! Names: texts that come again and again (agents, operations, attribute keys) are held once.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use ahash::RandomState;
+
+/// A longer text is never interned.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// Bytes of text that the process interns at most; later texts are owned by their span. Interned texts are never freed,
+/// which is what makes reading one cost nothing; so there has to be an end to them.
+pub const MAX_INTERNED_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Slots of the doorkeeper: a text is interned when it comes a second time, so that ids and numbers, which are
+/// all different, do not fill the table.
+const DOORKEEPER_SLOTS: usize = 1 << 14;
+
+/// One interned text. Equal names are the same pointer, and each has a small dense index for tables beside it.
+#[derive(Clone, Copy)]
+pub struct Name(&'static Entry);
+
+struct Entry {
+    index: u32,
+    text: Box<str>,
+}
+
+struct Interned(&'static Entry);
+
+impl Borrow<str> for Interned {
+    fn borrow(&self) -> &str {
+        &self.0.text
+    }
+}
+impl Hash for Interned {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+impl PartialEq for Interned {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+impl Eq for Interned {}
+
+struct Table {
+    entries: HashSet<Interned, RandomState>,
+    bytes: u64,
+}
+
+/// One table for the process: names of different stages compare by pointer. Stages on the hot path reach it through a
+/// [`NameTable`], which locks only for names that it has not met before.
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| RwLock::new(Table { entries: HashSet::default(), bytes: 0 }));
+static INTERNED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+impl Name {
+    /// The name for `text`, interned now if need be; `None` when it is too long or the table is full.
+    pub fn intern(text: &str) -> Option<Name> {
+        if text.len() > MAX_NAME_BYTES {
+            return None;
+        }
+        if let Some(found) = Name::find(text) {
+            return Some(found);
+        }
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = table.entries.get(text) {
+            return Some(Name(found.0));
+        }
+        if table.bytes + text.len() as u64 > MAX_INTERNED_BYTES {
+            return None;
+        }
+        let index = u32::try_from(table.entries.len()).ok()?;
+        let entry: &'static Entry = Box::leak(Box::new(Entry { index, text: text.into() }));
+        table.entries.insert(Interned(entry));
+        table.bytes += text.len() as u64;
+        INTERNED_BYTES.store(table.bytes, Ordering::Relaxed);
+        Some(Name(entry))
+    }
+
+    fn find(text: &str) -> Option<Name> {
+        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        table.entries.get(text).map(|found| Name(found.0))
+    }
+
+    /// The text.
+    pub fn as_str(self) -> &'static str {
+        &self.0.text
+    }
+
+    /// Dense, from 0, never reused.
+    pub fn index(self) -> u32 {
+        self.0.index
+    }
+
+    /// Bytes of text interned so far in this process.
+    pub fn interned_bytes() -> u64 {
+        INTERNED_BYTES.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+impl Eq for Name {}
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.index.hash(state);
+    }
+}
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// A text of a span: interned when it repeats, owned when it does not, absent when empty.
+#[derive(Clone)]
+pub enum Text {
+    /// Interned.
+    Name(Name),
+    /// Its own.
+    Own(Box<str>),
+    /// Not there.
+    Absent,
+}
+
+impl Text {
+    /// `text`, owned; empty is absent.
+    pub fn own(text: &str) -> Text {
+        if text.is_empty() { Text::Absent } else { Text::Own(text.into()) }
+    }
+
+    /// The text; `""` when absent.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Text::Name(name) => name.as_str(),
+            Text::Own(text) => text,
+            Text::Absent => "",
+        }
+    }
+
+    /// The text, if there is one.
+    pub fn get(&self) -> Option<&str> {
+        match self {
+            Text::Absent => None,
+            other => Some(other.as_str()),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Text::Absent)
+    }
+
+    /// Heap bytes that only this value holds.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Text::Own(text) => text.len(),
+            _ => 0,
+        }
+    }
+
+    /// Of two texts for the same thing, the one that every order of arrival settles on: any text before none, then the longer,
+    /// then the greater in byte order.
+    pub(super) fn settle(&mut self, other: Text) {
+        let rank = |text: &Text| (text.as_str().len(), text.as_str().to_owned());
+        if *self != other && rank(&other) > rank(self) {
+            *self = other;
+        }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Text::Name(a), Text::Name(b)) => a == b,
+            _ => self.as_str() == other.as_str(),
+        }
+    }
+}
+impl Eq for Text {}
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// One thread's way to the names: finds known ones without a lock, and lets a text in when it comes a second time.
+pub struct NameTable {
+    known: HashSet<Interned, RandomState>,
+    doorkeeper: Box<[u64]>,
+}
+
+impl Default for NameTable {
+    fn default() -> Self {
+        NameTable {
+            known: HashSet::default(),
+            doorkeeper: vec![0; DOORKEEPER_SLOTS].into_boxed_slice(),
+        }
+    }
+}
+
+impl NameTable {
+    /// `text` as a [`Text`]: a name when it has been seen before.
+    pub fn text(&mut self, text: &str) -> Text {
+        if text.is_empty() {
+            return Text::Absent;
+        }
+        if text.len() > MAX_NAME_BYTES {
+            return Text::Own(text.into());
+        }
+        if let Some(found) = self.known.get(text) {
+            return Text::Name(Name(found.0));
+        }
+        let hash = self.known.hasher().hash_one(text) | 1;
+        let slot = &mut self.doorkeeper[(hash >> 32) as usize % DOORKEEPER_SLOTS];
+        if *slot != hash {
+            *slot = hash;
+            return Text::Own(text.into());
+        }
+        self.name(text).map_or_else(|| Text::Own(text.into()), Text::Name)
+    }
+
+    /// `text` as a name at once, for texts that are known to be few (attribute keys); `None` as for [`Name::intern`].
+    pub fn name(&mut self, text: &str) -> Option<Name> {
+        if let Some(found) = self.known.get(text) {
+            return Some(Name(found.0));
+        }
+        let name = Name::intern(text)?;
+        self.known.insert(Interned(name.0));
+        Some(name)
+    }
+}
+
+impl fmt::Debug for NameTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameTable").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_a_name_the_second_time() {
+        let mut names = NameTable::default();
+        assert!(matches!(names.text("first-seen-name"), Text::Own(_)));
+        assert!(matches!(names.text("first-seen-name"), Text::Name(_)));
+        assert_eq!(names.text("first-seen-name"), Text::own("first-seen-name"));
+        assert!(names.text("").is_absent());
+    }
+
+    #[test]
+    fn long_texts_are_never_interned() {
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        assert!(Name::intern(&long).is_none());
+        let mut names = NameTable::default();
+        names.text(&long);
+        assert!(matches!(names.text(&long), Text::Own(_)));
+    }
+
+    #[test]
+    fn settling_does_not_depend_on_order() {
+        for (a, b) in [("", "x"), ("ab", "b"), ("b", "c")] {
+            let (mut left, mut right) = (Text::own(a), Text::own(b));
+            left.settle(Text::own(b));
+            right.settle(Text::own(a));
+            assert_eq!(left, right);
+            assert_eq!(left.as_str(), b.max(if a.len() > b.len() { a } else { b }));
+        }
+    }
+}

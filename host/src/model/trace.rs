@@ -1,0 +1,136 @@
+//! A decided trace, or a late part of one.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Span, SpanId, Status, Text, TraceId, UnixNanos};
+
+/// Why a trace was decided when it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Every span known to exist was closed, and the trace was quiet.
+    Complete,
+    /// As above, but for a parent that never came.
+    ParentMissing,
+    /// A span stayed open until the trace timed out.
+    Expired,
+    /// It never fell quiet, and reached the maximum age.
+    MaxAge,
+    /// It reached the maximum number of spans.
+    MaxSpans,
+    /// Open traces needed more memory than they may have, and this one was nearest to its end.
+    Memory,
+}
+
+impl Decision {
+    /// One lower-case word for status and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Complete => "complete",
+            Decision::ParentMissing => "parent_missing",
+            Decision::Expired => "expired",
+            Decision::MaxAge => "max_age",
+            Decision::MaxSpans => "max_spans",
+            Decision::Memory => "memory",
+        }
+    }
+}
+
+/// Spans of one trace id that were decided together.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// The id that its spans share.
+    pub id: TraceId,
+    /// 0, or the number of the late part.
+    pub part: u32,
+    /// Why it was decided.
+    pub decision: Decision,
+    /// In order of start time (unknown last), then of id.
+    pub spans: Vec<Span>,
+}
+
+impl Trace {
+    /// A trace of `spans`, which may come in any order, each id once.
+    pub fn new(id: TraceId, part: u32, decision: Decision, mut spans: Vec<Span>) -> Trace {
+        spans.sort_by(|a, b| {
+            let start = |span: &Span| span.start.map_or(u64::MAX, UnixNanos::get);
+            start(a).cmp(&start(b)).then_with(|| a.id.cmp(&b.id))
+        });
+        Trace { id, part, decision, spans }
+    }
+
+    /// The earliest start.
+    pub fn start(&self) -> Option<UnixNanos> {
+        self.spans.iter().filter_map(|span| span.start).min()
+    }
+
+    /// The latest end.
+    pub fn end(&self) -> Option<UnixNanos> {
+        self.spans.iter().filter_map(Span::finish).max()
+    }
+
+    /// Nanoseconds from the earliest start to the latest end.
+    pub fn duration_nanos(&self) -> Option<u64> {
+        Some(self.end()?.since(self.start()?))
+    }
+
+    /// Number of failed spans.
+    pub fn failed_spans(&self) -> usize {
+        self.spans.iter().filter(|span| span.status == Status::Error).count()
+    }
+
+    /// Whether no span failed. A child's failure may be swallowed by its parent: the trace has failed all the same.
+    pub fn success(&self) -> bool {
+        self.failed_spans() == 0
+    }
+
+    /// Whether every span was seen to end.
+    pub fn complete(&self) -> bool {
+        self.spans.iter().all(|span| span.state == super::SpanState::Closed)
+    }
+
+    /// Distinct agent names, in order of first appearance.
+    pub fn agents(&self) -> Vec<&Text> {
+        let mut seen: HashSet<&str, ahash::RandomState> = HashSet::default();
+        let names = self.spans.iter().map(|span| &span.resource.name);
+        names.filter(|name| !name.is_absent() && seen.insert(name.as_str())).collect()
+    }
+
+    /// For each span the index of its parent in `spans`, if it is here and is not the span itself.
+    pub fn parents(&self) -> Vec<Option<usize>> {
+        let by_id: HashMap<&SpanId, usize, ahash::RandomState> = self.spans.iter().enumerate().map(|(at, span)| (&span.id, at)).collect();
+        let parent = |(at, span): (usize, &Span)| by_id.get(span.parent.as_ref()?).copied().filter(|found| *found != at);
+        self.spans.iter().enumerate().map(parent).collect()
+    }
+
+    /// The index of the root: the earliest span without a parent, else the earliest whose parent is not here.
+    pub fn root(&self) -> Option<usize> {
+        let first =
+            |wanted: &dyn Fn(usize, &Span) -> bool| self.spans.iter().enumerate().find(|(at, span)| wanted(*at, span)).map(|(at, _)| at);
+        first(&|_, span| span.parent.is_none()).or_else(|| {
+            let parents = self.parents();
+            first(&|at, _| parents[at].is_none())
+        })
+    }
+
+    /// This trace with the spans of `other`, another part of it: the union by span id.
+    pub fn united(&self, other: &Trace) -> Trace {
+        let mut spans = self.spans.clone();
+        let mut by_id: HashMap<SpanId, usize, ahash::RandomState> =
+            spans.iter().enumerate().map(|(at, span)| (span.id.clone(), at)).collect();
+        for span in &other.spans {
+            match by_id.get(&span.id) {
+                Some(at) => spans[*at].settle(span.clone()),
+                None => {
+                    by_id.insert(span.id.clone(), spans.len());
+                    spans.push(span.clone());
+                }
+            }
+        }
+        Trace::new(self.id.clone(), self.part.min(other.part), self.decision, spans)
+    }
+
+    /// Bytes that this trace holds.
+    pub fn bytes(&self) -> usize {
+        size_of::<Trace>() + self.id.heap_bytes() + self.spans.iter().map(Span::bytes).sum::<usize>()
+    }
+}

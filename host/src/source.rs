@@ -1,0 +1,12 @@
+//! Where span events come from, and where receipts go back to.
+//!
+//! A source hands on batches of entries in the order of its log, each with a watermark, and takes receipts back when
+//! the entries' traces have been disposed of. It is the only stage that knows what the log is: nothing after it says Redis.
+
+mod batch;
+mod settlement;
+mod status;
+
+pub use batch::{Batch, Entry};
+pub use settlement::{Fate, Settlement};
+pub use status::{SourceState, SourceStatus, StatusSnapshot};

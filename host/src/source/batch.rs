@@ -1,0 +1,107 @@
+//! Entries as they were read: one buffer per batch, no string of their own for each field.
+
+use std::ops::Range;
+
+use crate::model::Receipt;
+
+/// Entries in the order of the log, and how far the log has been read.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    fields: Vec<FieldAt>,
+    entries: Vec<EntryAt>,
+    /// Stream time in milliseconds: every entry from before it has been handed on, with this batch or an earlier one. Quiet
+    /// periods are judged by it, so what has not been read yet has not been missed.
+    pub watermark_ms: u64,
+}
+
+#[derive(Debug)]
+struct FieldAt {
+    key: usize,
+    value: usize,
+    end: usize,
+}
+
+#[derive(Debug)]
+struct EntryAt {
+    receipt: Option<Receipt>,
+    at_ms: u64,
+    fields: Range<usize>,
+}
+
+/// One entry of a batch.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// To be handed in when the entry has been disposed of.
+    pub receipt: Receipt,
+    /// Stream time in milliseconds.
+    pub at_ms: u64,
+    bytes: &'a [u8],
+    fields: &'a [FieldAt],
+}
+
+impl Batch {
+    /// Appends an entry, whose fields follow through [`Batch::push_field`].
+    pub fn push_entry(&mut self, receipt: Receipt, at_ms: u64) {
+        let end = self.fields.len();
+        self.entries.push(EntryAt {
+            receipt: Some(receipt),
+            at_ms,
+            fields: end..end,
+        });
+    }
+
+    /// Appends a field to the last entry.
+    pub fn push_field(&mut self, key: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        self.fields.push(FieldAt {
+            key: start,
+            value: start + key.len(),
+            end: self.bytes.len(),
+        });
+        if let Some(entry) = self.entries.last_mut() {
+            entry.fields.end = self.fields.len();
+        }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no entries: the batch only tells how far the log has been read.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entries; each receipt is handed out once.
+    pub fn drain(&mut self) -> impl Iterator<Item = Entry<'_>> {
+        let (bytes, fields) = (&self.bytes, &self.fields);
+        self.entries.iter_mut().filter_map(move |entry| {
+            Some(Entry {
+                receipt: entry.receipt.take()?,
+                at_ms: entry.at_ms,
+                bytes,
+                fields: &fields[entry.fields.clone()],
+            })
+        })
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Keys and values in the order they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let bytes = self.bytes;
+        self.fields.iter().map(move |at| (&bytes[at.key..at.value], &bytes[at.value..at.end]))
+    }
+
+    /// Bytes of all keys and values.
+    pub fn size(&self) -> usize {
+        match (self.fields.first(), self.fields.last()) {
+            (Some(first), Some(last)) => last.end - first.key,
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What became of entries, as the later stages report it.
+
+use crate::model::Receipt;
+
+/// All receipts of one trace part (or of one entry that could not be decoded), disposed of together: the source settles them in
+/// one atomic step, so that what it would read again after a crash is always whole.
+#[derive(Debug)]
+pub struct Settlement {
+    /// Each from the batch that carried its entry.
+    pub receipts: Vec<Receipt>,
+    /// What became of them.
+    pub fate: Fate,
+}
+
+/// How entries were disposed of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Every required exporter took the trace.
+    Delivered,
+    /// Nobody will ever take it: to the dead-letter stream, with all fields.
+    Dead {
+        /// The stage that gave up: `decode`, or `export` …
+        stage: &'static str,
+        /// The plugin that refused it, if one did.
+        plugin: Option<String>,
+        /// Why, for people.
+        reason: String,
+    },
+}

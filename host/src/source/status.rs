@@ -1,0 +1,140 @@
+//! What a source says about itself, for people.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What the source is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SourceState {
+    /// Not reading, because it was told not to (`MCP_MESH_DISTRIBUTED_TRACING_ENABLED=false`).
+    #[default]
+    Disabled,
+    /// Looking for its log.
+    Connecting,
+    /// Reading what an earlier run left pending.
+    Recovering,
+    /// Reading new entries.
+    Running,
+    /// Done.
+    Stopped,
+}
+
+impl SourceState {
+    /// One lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SourceState::Disabled => "disabled",
+            SourceState::Connecting => "connecting",
+            SourceState::Recovering => "recovering",
+            SourceState::Running => "running",
+            SourceState::Stopped => "stopped",
+        }
+    }
+}
+
+/// Written by the source, read by the API.
+#[derive(Debug, Default)]
+pub struct SourceStatus {
+    words: Mutex<Words>,
+    /// Entries handed on.
+    pub entries_read: AtomicU64,
+    /// Entries acknowledged, dead letters among them.
+    pub entries_acknowledged: AtomicU64,
+    /// Entries moved to the dead-letter stream.
+    pub entries_dead: AtomicU64,
+    /// Pending entries that the log no longer held when they were to be read again.
+    pub entries_trimmed: AtomicU64,
+    /// Connections lost.
+    pub disconnects: AtomicU64,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Words {
+    state: SourceState,
+    stream: String,
+    group: String,
+    last_error: Option<String>,
+    foreign_reader: Option<String>,
+}
+
+/// A copy of a source's status.
+#[derive(Debug, Clone)]
+pub struct StatusSnapshot {
+    /// What it is doing.
+    pub state: SourceState,
+    /// The stream's name.
+    pub stream: String,
+    /// The consumer group's name.
+    pub group: String,
+    /// Why it is not running, or what went wrong last; for people, without secrets.
+    pub last_error: Option<String>,
+    /// A live consumer in our group that is not ours, and takes a part of every trace.
+    pub foreign_reader: Option<String>,
+    /// Entries handed on since the start.
+    pub entries_read: u64,
+    /// Entries acknowledged since the start.
+    pub entries_acknowledged: u64,
+    /// Entries moved to the dead-letter stream since the start.
+    pub entries_dead: u64,
+    /// Pending entries found trimmed since the start.
+    pub entries_trimmed: u64,
+    /// Connections lost since the start.
+    pub disconnects: u64,
+}
+
+impl SourceStatus {
+    fn write(&self, change: impl FnOnce(&mut Words)) {
+        change(&mut self.words.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Names what is read.
+    pub fn set_names(&self, stream: &str, group: &str) {
+        self.write(|words| {
+            words.stream = stream.into();
+            words.group = group.into();
+        });
+    }
+
+    /// Changes the state; a source that runs has no error.
+    pub fn set_state(&self, state: SourceState) {
+        self.write(|words| {
+            words.state = state;
+            if state == SourceState::Running {
+                words.last_error = None;
+            }
+        });
+    }
+
+    /// Notes what went wrong.
+    pub fn set_error(&self, error: String) {
+        self.write(|words| words.last_error = Some(error));
+    }
+
+    /// Notes, or clears, a reader that is not ours. Tells whether that is news.
+    pub fn set_foreign_reader(&self, reader: Option<String>) -> bool {
+        let mut news = false;
+        self.write(|words| {
+            news = words.foreign_reader != reader;
+            words.foreign_reader = reader;
+        });
+        news
+    }
+
+    /// A copy.
+    pub fn snapshot(&self) -> StatusSnapshot {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StatusSnapshot {
+            state: words.state,
+            stream: words.stream,
+            group: words.group,
+            last_error: words.last_error,
+            foreign_reader: words.foreign_reader,
+            entries_read: count(&self.entries_read),
+            entries_acknowledged: count(&self.entries_acknowledged),
+            entries_dead: count(&self.entries_dead),
+            entries_trimmed: count(&self.entries_trimmed),
+            disconnects: count(&self.disconnects),
+        }
+    }
+}
