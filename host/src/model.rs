@@ -11,7 +11,7 @@ mod time;
 mod trace;
 mod value;
 
-pub use id::{SpanId, TraceId};
+pub use id::{MAX_ID_BYTES, SpanId, TraceId};
 pub use name::{MAX_NAME_BYTES, Name, NameTable, Text};
 pub use receipt::Receipt;
 pub use resource::Resource;

@@ -28,6 +28,17 @@ impl Resource {
         settle_attributes(&mut self.attributes, attributes);
     }
 
+    /// `attributes` as they are kept: keys in byte order, each once, whatever order and number they came in.
+    pub fn sorted(mut attributes: Vec<Attribute>) -> Vec<Attribute> {
+        attributes.sort_by(|a, b| a.key.cmp(&b.key));
+        if attributes.windows(2).any(|pair| pair[0].key == pair[1].key) {
+            let mut united = Vec::with_capacity(attributes.len());
+            settle_attributes(&mut united, attributes);
+            return united;
+        }
+        attributes
+    }
+
     /// Heap bytes that this resource holds.
     pub fn heap_bytes(&self) -> usize {
         let texts = [&self.name, &self.id, &self.address, &self.runtime];

@@ -1,0 +1,187 @@
+//! From spans to traces.
+//!
+//! Time here is the stream's time: a trace's quiet is judged by the entries' own times against the source's watermark, never by
+//! a clock of ours. So a paused host, an outage or a backlog cuts no trace in two: what has not been read yet has not been missed.
+//!
+//! Must never: read a clock, do I/O, or know what happens to a trace afterwards.
+
+mod memory;
+mod open;
+mod schedule;
+mod stage;
+
+pub use stage::{Correlate, Handle, Summary, run};
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+use slab::Slab;
+
+use crate::decode::Event;
+use crate::model::{Decision, Receipt, Trace, TraceId};
+use memory::Remembered;
+use open::OpenTrace;
+use schedule::Schedule;
+
+/// When traces are decided. Times are milliseconds of stream time.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// A trace whose spans are all closed is complete after this long without an entry (5 s, as MCP Mesh documents).
+    pub quiet_ms: u64,
+    /// How long a parent that was named and has not come is waited for, counted like the quiet period: agents publish a span when
+    /// it ends, so its children come before it. `MESHTRACE_PARENT_WAIT`, 30 s.
+    pub parent_wait_ms: u64,
+    /// A trace with an open span expires after this long without an entry. `TRACE_TIMEOUT`, 5 min.
+    pub timeout_ms: u64,
+    /// A trace that never falls quiet is decided at this age. 1 h.
+    pub max_age_ms: u64,
+    /// A trace is decided when it has this many spans; further ones leave as late parts. 10,000.
+    pub max_spans: usize,
+    /// Bytes that open traces may hold; beyond, the one that is nearest to its end is decided as it is. 512 MiB.
+    pub max_open_bytes: usize,
+    /// How long the id of a decided trace is remembered, so that late spans join it. 10 min.
+    pub remember_ms: u64,
+    /// How many ids are remembered at most. 5,000,000.
+    pub max_remembered: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            quiet_ms: 5_000,
+            parent_wait_ms: 30_000,
+            timeout_ms: 300_000,
+            max_age_ms: 3_600_000,
+            max_spans: 10_000,
+            max_open_bytes: 512 * 1024 * 1024,
+            remember_ms: 600_000,
+            max_remembered: 5_000_000,
+        }
+    }
+}
+
+/// A decided trace part with the receipts of all its entries.
+#[derive(Debug)]
+pub struct Decided {
+    /// The trace, or a late part of one.
+    pub trace: Trace,
+    /// One for each entry that went into it.
+    pub receipts: Vec<Receipt>,
+}
+
+/// The open traces, and when each is due.
+#[derive(Debug)]
+pub struct Correlator {
+    rules: Rules,
+    by_id: HashMap<TraceId, usize, RandomState>,
+    open: Slab<OpenTrace>,
+    schedule: Schedule,
+    remembered: Remembered,
+    open_bytes: usize,
+    open_spans: usize,
+    watermark_ms: u64,
+}
+
+impl Correlator {
+    /// A correlator without traces.
+    pub fn new(rules: Rules) -> Correlator {
+        let remembered = Remembered::new(rules.remember_ms, rules.max_remembered);
+        Correlator {
+            rules,
+            by_id: HashMap::default(),
+            open: Slab::new(),
+            schedule: Schedule::default(),
+            remembered,
+            open_bytes: 0,
+            open_spans: 0,
+            watermark_ms: 0,
+        }
+    }
+
+    /// Takes the event of an entry of stream time `at_ms`, after [`Correlator::advance`] to that time. Traces that it decides (by size
+    /// or for want of memory) are appended to `decided`.
+    pub fn add(&mut self, event: Event, receipt: Receipt, at_ms: u64, decided: &mut Vec<Decided>) {
+        let Event { trace, span } = event;
+        let slot = match self.by_id.get(&trace) {
+            Some(slot) => *slot,
+            None => {
+                let part = self.remembered.next_part(&trace);
+                let slot = self.open.insert(OpenTrace::new(trace.clone(), part, at_ms));
+                self.by_id.insert(trace, slot);
+                slot
+            }
+        };
+        let Some(open) = self.open.get_mut(slot) else { return };
+        let (bytes, spans) = (open.bytes(), open.spans().len());
+        open.add(span, receipt, at_ms);
+        self.open_bytes = (self.open_bytes + open.bytes()).saturating_sub(bytes);
+        self.open_spans += open.spans().len() - spans;
+        if open.spans().len() >= self.rules.max_spans {
+            return self.decide(slot, Decision::MaxSpans, at_ms, decided);
+        }
+        // The earliest that it can be due. What holds it back longer is looked at when that time has come.
+        let earliest_ms = at_ms.saturating_add(self.rules.quiet_ms);
+        self.schedule.at_latest(slot, &mut open.scheduled_ms, earliest_ms.min(open.first_ms.saturating_add(self.rules.max_age_ms)));
+        while self.open_bytes > self.rules.max_open_bytes && !self.open.is_empty() {
+            self.decide_nearest(decided);
+        }
+    }
+
+    /// Moves stream time on: every entry from before `watermark_ms` has been added. Traces that fell due before it are appended to
+    /// `decided`, in the order in which they fell due. Time that goes back is ignored.
+    pub fn advance(&mut self, watermark_ms: u64, decided: &mut Vec<Decided>) {
+        self.watermark_ms = self.watermark_ms.max(watermark_ms);
+        while let Some((due_ms, slot)) = self.schedule.pop_before(self.watermark_ms) {
+            let Some(open) = self.open.get_mut(slot).filter(|open| open.scheduled_ms == due_ms) else {
+                continue;
+            };
+            let (really_due_ms, decision) = open.due(&self.rules);
+            if really_due_ms < self.watermark_ms {
+                self.decide(slot, decision, really_due_ms, decided);
+            } else {
+                open.scheduled_ms = u64::MAX;
+                self.schedule.at_latest(slot, &mut open.scheduled_ms, really_due_ms);
+            }
+        }
+        self.remembered.expire(self.watermark_ms);
+    }
+
+    /// The open trace with this id, as far as it has come.
+    pub fn open_trace(&self, id: &TraceId) -> Option<Trace> {
+        let open = self.open.get(*self.by_id.get(id)?)?;
+        Some(Trace::new(id.clone(), open.part, Decision::Complete, open.spans().to_vec()))
+    }
+
+    /// Numbers for status.
+    pub fn summary(&self) -> Summary {
+        let oldest = self.open.iter().map(|(_, open)| open.first_ms).min();
+        Summary {
+            active_traces: self.open.len(),
+            total_spans: self.open_spans,
+            open_bytes: self.open_bytes,
+            remembered: self.remembered.len(),
+            oldest_age_ms: oldest.map(|first| self.watermark_ms.saturating_sub(first)),
+        }
+    }
+
+    fn decide_nearest(&mut self, decided: &mut Vec<Decided>) {
+        while let Some((due_ms, slot)) = self.schedule.pop_before(u64::MAX) {
+            if self.open.get(slot).is_some_and(|open| open.scheduled_ms == due_ms) {
+                return self.decide(slot, Decision::Memory, self.watermark_ms, decided);
+            }
+        }
+    }
+
+    /// Decides as of stream time `at_ms`: the time when it fell due, however much later that is noticed.
+    fn decide(&mut self, slot: usize, decision: Decision, at_ms: u64, decided: &mut Vec<Decided>) {
+        let open = self.open.remove(slot);
+        self.by_id.remove(&open.id);
+        self.open_bytes = self.open_bytes.saturating_sub(open.bytes());
+        self.open_spans -= open.spans().len();
+        self.remembered.decided(&open.id, open.part, at_ms);
+        decided.push(open.decided(decision));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The stage: batches of entries in, decided traces out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Correlator, Decided, Rules};
+use crate::decode::{Decoder, Reject};
+use crate::model::{Decision, Trace, TraceId};
+use crate::source::{Batch, Entry, Fate, Settlement};
+
+/// What the stage is made of.
+#[derive(Debug)]
+pub struct Correlate {
+    /// When traces are decided.
+    pub rules: Rules,
+    /// Entries, in the order of the log.
+    pub input: mpsc::Receiver<Batch>,
+    /// Decided traces, in the order in which they were decided.
+    pub output: mpsc::Sender<Vec<Decided>>,
+    /// For entries that are no events.
+    pub settlements: mpsc::Sender<Settlement>,
+    /// Questions about open traces.
+    pub questions: mpsc::Receiver<Question>,
+    /// Counted here, read by the API.
+    pub counters: Arc<Counters>,
+}
+
+/// What has been counted since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Entries that became events.
+    pub events: AtomicU64,
+    /// Values of another form than their field wants; each was kept as an attribute.
+    pub unreadable_values: AtomicU64,
+    /// Parts above 0.
+    pub late_parts: AtomicU64,
+    rejected: [AtomicU64; 5],
+    decided: [AtomicU64; 6],
+}
+
+const REJECTS: [&str; 5] = ["no_trace_id", "no_span_id", "unknown_event", "too_large", "too_many_fields"];
+const DECISIONS: [Decision; 6] =
+    [Decision::Complete, Decision::ParentMissing, Decision::Expired, Decision::MaxAge, Decision::MaxSpans, Decision::Memory];
+
+impl Counters {
+    fn reject(&self, reject: &Reject) {
+        if let Some(at) = REJECTS.iter().position(|name| *name == reject.as_str()) {
+            self.rejected[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn decide(&self, trace: &Trace) {
+        if let Some(at) = DECISIONS.iter().position(|decision| *decision == trace.decision) {
+            self.decided[at].fetch_add(1, Ordering::Relaxed);
+        }
+        if trace.part > 0 {
+            self.late_parts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Entries that could not be decoded, by reason.
+    pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        REJECTS.into_iter().zip(self.rejected.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Traces and late parts decided, by why.
+    pub fn decided(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DECISIONS.into_iter().map(Decision::as_str).zip(self.decided.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+}
+
+/// What the API may ask.
+#[derive(Debug)]
+pub enum Question {
+    /// An open trace.
+    Trace(TraceId, oneshot::Sender<Option<Trace>>),
+    /// Numbers.
+    Summary(oneshot::Sender<Summary>),
+}
+
+/// Numbers for status.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Open traces, late parts among them.
+    pub active_traces: usize,
+    /// Their spans.
+    pub total_spans: usize,
+    /// Bytes that they hold.
+    pub open_bytes: usize,
+    /// Decided traces that are remembered.
+    pub remembered: usize,
+    /// Stream time since the oldest open trace's first entry, milliseconds.
+    pub oldest_age_ms: Option<u64>,
+}
+
+/// Asks the stage.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    questions: mpsc::Sender<Question>,
+    /// What it has counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Handle {
+    /// A handle, and the other end of it for [`Correlate`].
+    pub fn new() -> (Handle, mpsc::Receiver<Question>) {
+        let (questions, receiver) = mpsc::channel(64);
+        (Handle { questions, counters: Arc::default() }, receiver)
+    }
+
+    /// The open trace with this id; `None` also when the stage has ended.
+    pub async fn open_trace(&self, id: TraceId) -> Option<Trace> {
+        let (answer, asked) = oneshot::channel();
+        self.questions.send(Question::Trace(id, answer)).await.ok()?;
+        asked.await.ok()?
+    }
+
+    /// Numbers; zeroes when the stage has ended.
+    pub async fn summary(&self) -> Summary {
+        let (answer, asked) = oneshot::channel();
+        if self.questions.send(Question::Summary(answer)).await.is_err() {
+            return Summary::default();
+        }
+        asked.await.unwrap_or_default()
+    }
+}
+
+/// Runs until the input closes. Traces that are open then are dropped unsettled: the log still holds their entries.
+pub async fn run(stage: Correlate) {
+    let Correlate {
+        rules,
+        mut input,
+        output,
+        settlements,
+        mut questions,
+        counters,
+    } = stage;
+    let mut correlator = Correlator::new(rules);
+    let mut decoder = Decoder::default();
+    let mut asking = true;
+    loop {
+        let batch = tokio::select! {
+            batch = input.recv() => batch,
+            question = questions.recv(), if asking => {
+                asking = question.is_some();
+                answer(&correlator, question);
+                continue;
+            }
+        };
+        let Some(mut batch) = batch else { return };
+        let mut decided = Vec::new();
+        let mut rejected = Vec::new();
+        for entry in batch.drain() {
+            take(&mut correlator, &mut decoder, entry, &mut decided, &mut rejected);
+        }
+        correlator.advance(batch.watermark_ms, &mut decided);
+        counters.events.fetch_add((batch.len() - rejected.len()) as u64, Ordering::Relaxed);
+        counters.unreadable_values.store(decoder.unreadable_values(), Ordering::Relaxed);
+        decided.iter().for_each(|decided| counters.decide(&decided.trace));
+        for (settlement, reject) in rejected {
+            counters.reject(&reject);
+            // The source takes settlements whatever happens to traces, so this cannot wait for ourselves.
+            if settlements.send(settlement).await.is_err() {
+                return;
+            }
+        }
+        if !decided.is_empty() && !hand_on(&output, decided, &correlator, &mut questions).await {
+            return;
+        }
+    }
+}
+
+fn take(
+    correlator: &mut Correlator,
+    decoder: &mut Decoder,
+    entry: Entry<'_>,
+    decided: &mut Vec<Decided>,
+    rejected: &mut Vec<(Settlement, Reject)>,
+) {
+    correlator.advance(entry.at_ms, decided);
+    match decoder.decode(&entry) {
+        Ok(event) => correlator.add(event, entry.receipt, entry.at_ms, decided),
+        Err(reject) => {
+            let fate = Fate::Dead {
+                stage: "decode",
+                plugin: None,
+                reason: reject.to_string(),
+            };
+            rejected.push((Settlement { receipts: vec![entry.receipt], fate }, reject));
+        }
+    }
+}
+
+/// Sends on, answering questions while the next stage has no room. Returns false when that stage has ended.
+async fn hand_on(
+    output: &mpsc::Sender<Vec<Decided>>,
+    decided: Vec<Decided>,
+    correlator: &Correlator,
+    questions: &mut mpsc::Receiver<Question>,
+) -> bool {
+    loop {
+        tokio::select! {
+            biased;
+            room = output.reserve() => match room {
+                Ok(room) => {
+                    room.send(decided);
+                    return true;
+                }
+                Err(_) => return false,
+            },
+            Some(question) = questions.recv() => answer(correlator, Some(question)),
+        }
+    }
+}
+
+fn answer(correlator: &Correlator, question: Option<Question>) {
+    // Who asked may have gone away meanwhile.
+    match question {
+        Some(Question::Trace(id, answer)) => drop(answer.send(correlator.open_trace(&id))),
+        Some(Question::Summary(answer)) => drop(answer.send(correlator.summary())),
+        None => {}
+    }
+}

@@ -1,0 +1,318 @@
+//! From an entry's fields to a span: the only stage that knows the names of stream fields.
+//!
+//! Agents publish one complete span when it ends (no `event_type`); other writers may publish `span_start`, `span_end` and `error`
+//! events, as MCP Mesh documents them. All of them are accounts of a span, and settle into one. What has no field of its
+//! own becomes an attribute: nothing on the wire is thrown away.
+//!
+//! Must never: do I/O, fail on anything but a missing id or an event that says nothing, or panic on any bytes.
+
+mod decimal;
+mod fields;
+mod resources;
+mod text;
+
+use std::borrow::Cow;
+
+use crate::model::{Attribute, NameTable, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, TraceId, UnixNanos, Value};
+use crate::source::Entry;
+use fields::{AgentPart, Field, Typed};
+use resources::ResourceTable;
+use text::{is_none, readable};
+
+/// The largest entry, in bytes of keys and values, that becomes a span; a larger one is a dead letter, whole.
+pub const MAX_ENTRY_BYTES: usize = 1024 * 1024;
+
+/// The most fields that an entry may have.
+pub const MAX_FIELDS: usize = 1024;
+
+/// An account of one span.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The trace that the span belongs to.
+    pub trace: TraceId,
+    /// The span, as far as this event tells.
+    pub span: Span,
+}
+
+/// Why an entry is no event. The text is for people, and goes with the entry to the dead-letter stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reject {
+    /// No `trace_id`, or an empty one.
+    NoTraceId,
+    /// No `span_id`, or an empty one.
+    NoSpanId,
+    /// An `event_type` that is not known, on an entry that is no complete span either.
+    UnknownEvent(String),
+    /// More than [`MAX_ENTRY_BYTES`].
+    TooLarge(usize),
+    /// More than [`MAX_FIELDS`].
+    TooManyFields(usize),
+}
+
+impl Reject {
+    /// One lower-case word for counting.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Reject::NoTraceId => "no_trace_id",
+            Reject::NoSpanId => "no_span_id",
+            Reject::UnknownEvent(_) => "unknown_event",
+            Reject::TooLarge(_) => "too_large",
+            Reject::TooManyFields(_) => "too_many_fields",
+        }
+    }
+}
+
+impl std::fmt::Display for Reject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reject::NoTraceId => f.write_str("the entry has no trace_id; a span event needs trace_id and span_id"),
+            Reject::NoSpanId => f.write_str("the entry has no span_id; a span event needs trace_id and span_id"),
+            Reject::UnknownEvent(given) => write!(
+                f,
+                "event_type is {given:?}; expected span_start, span_end or error, or a complete span with start_time and end_time or duration_ms"
+            ),
+            Reject::TooLarge(bytes) => write!(f, "the entry has {bytes} bytes; at most {MAX_ENTRY_BYTES} are taken"),
+            Reject::TooManyFields(count) => write!(f, "the entry has {count} fields; at most {MAX_FIELDS} are taken"),
+        }
+    }
+}
+
+/// Turns entries into events, remembering texts and agents that repeat.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    names: NameTable,
+    resources: ResourceTable,
+    unreadable_values: u64,
+}
+
+impl Decoder {
+    /// The event that `entry` describes.
+    pub fn decode(&mut self, entry: &Entry<'_>) -> Result<Event, Reject> {
+        if entry.size() > MAX_ENTRY_BYTES {
+            return Err(Reject::TooLarge(entry.size()));
+        }
+        let count = entry.fields().count();
+        if count > MAX_FIELDS {
+            return Err(Reject::TooManyFields(count));
+        }
+        self.decode_fields(entry.fields())
+    }
+
+    /// Values so far that were of another form than their field wants (a time that is no number, say). Each was kept as an attribute.
+    pub fn unreadable_values(&self) -> u64 {
+        self.unreadable_values
+    }
+
+    fn decode_fields<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Event, Reject> {
+        let mut draft = Draft::default();
+        for (key, value) in fields {
+            self.take_field(&mut draft, key, readable(value));
+        }
+        self.finish(draft)
+    }
+
+    fn take_field<'a>(&mut self, draft: &mut Draft<'a>, key: &[u8], value: Cow<'a, str>) {
+        let field = Field::of(key);
+        let slot = match field {
+            Field::StartTime | Field::EndTime | Field::Timestamp | Field::Duration | Field::Success => {
+                return self.take_number(draft, field, key, value);
+            }
+            Field::Other(typed) => return self.keep(draft, &readable(key), typed, &value),
+            Field::TraceId => &mut draft.trace_id,
+            Field::SpanId => &mut draft.span_id,
+            Field::ParentSpan => &mut draft.parent,
+            Field::EventType => &mut draft.event_type,
+            Field::Operation => &mut draft.operation,
+            Field::FunctionName => &mut draft.function_name,
+            Field::Error => &mut draft.error,
+            Field::ErrorMessage => &mut draft.error_message,
+            Field::IpAddress => &mut draft.ip_address,
+            Field::Agent(part) => &mut draft.agent[part as usize],
+        };
+        let optional = !matches!(field, Field::TraceId | Field::SpanId | Field::Agent(_));
+        if optional && is_none(&value) {
+            return;
+        }
+        // A field may come twice; the second is no reason to forget the first.
+        if let Some(first) = slot.replace(value).filter(|first| Some(first) != slot.as_ref()) {
+            self.keep(draft, &readable(key), Typed::Text, &first);
+        }
+    }
+
+    /// Keeps what has no field of its own.
+    fn keep(&mut self, draft: &mut Draft<'_>, key: &str, typed: Typed, value: &str) {
+        let attribute = self.attribute(key, typed, value);
+        draft.attributes.push(attribute);
+    }
+
+    /// Of two fields that mean the same, the first that is there; the other is kept under its name when it says something else.
+    fn either<'a>(
+        &mut self,
+        draft: &mut Draft<'_>,
+        first: Option<Cow<'a, str>>,
+        other: Option<Cow<'a, str>>,
+        other_key: &str,
+    ) -> Option<Cow<'a, str>> {
+        match (first, other) {
+            (Some(first), Some(other)) if first != other => {
+                self.keep(draft, other_key, Typed::Text, &other);
+                Some(first)
+            }
+            (first, other) => first.or(other),
+        }
+    }
+
+    /// A field whose value has to be understood; what cannot be is kept as it came.
+    fn take_number<'a>(&mut self, draft: &mut Draft<'a>, field: Field, key: &[u8], value: Cow<'a, str>) {
+        if is_none(&value) {
+            return;
+        }
+        let understood = match field {
+            Field::StartTime => store(&mut draft.start, seconds(&value)),
+            Field::EndTime => store(&mut draft.end, seconds(&value)),
+            Field::Timestamp => store(&mut draft.timestamp, seconds(&value)),
+            Field::Duration => store(&mut draft.measured, milliseconds(&value)),
+            _ => store(&mut draft.status, success(&value)),
+        };
+        if !understood {
+            self.unreadable_values += 1;
+            self.keep(draft, &readable(key), Typed::Text, &value);
+        }
+    }
+
+    fn attribute(&mut self, key: &str, typed: Typed, value: &str) -> Attribute {
+        let key = self.names.name(key).map_or_else(|| Text::own(key), Text::Name);
+        let value = typed.value(value).unwrap_or_else(|| {
+            let text = self.names.text(value);
+            match typed {
+                Typed::Json if serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok() => Value::Json(text),
+                _ => Value::Text(text),
+            }
+        });
+        Attribute { key, value }
+    }
+
+    fn finish(&mut self, mut draft: Draft<'_>) -> Result<Event, Reject> {
+        let trace_text = draft.trace_id.take().filter(|text| !is_none(text)).ok_or(Reject::NoTraceId)?;
+        let span_text = draft.span_id.take().filter(|text| !is_none(text)).ok_or(Reject::NoSpanId)?;
+        let times = self.times(&mut draft)?;
+        let (trace, id) = (TraceId::parse(&trace_text), SpanId::parse(&span_text));
+        let parent = draft.parent.as_deref().map(SpanId::parse);
+        self.keep_long_id(&mut draft, "trace_id", &trace_text);
+        self.keep_long_id(&mut draft, "span_id", &span_text);
+        if let Some(text) = draft.parent.take() {
+            self.keep_long_id(&mut draft, "parent_span", &text);
+        }
+        let (operation, function) = (draft.operation.take(), draft.function_name.take());
+        let name = self.either(&mut draft, operation, function, "function_name").unwrap_or_default();
+        let (error, message) = (draft.error.take(), draft.error_message.take());
+        let error = self.either(&mut draft, error, message, "error_message").unwrap_or_default();
+        let (ip, address) = (draft.agent[AgentPart::Address as usize].take(), draft.ip_address.take());
+        draft.agent[AgentPart::Address as usize] = self.either(&mut draft, ip, address, "ip_address");
+        let span = Span {
+            id,
+            parent,
+            name: self.names.text(&name),
+            error: self.names.text(&error),
+            resource: self.resources.resource(&mut self.names, &draft.agent),
+            start: times.start,
+            end: times.end,
+            measured: draft.measured,
+            state: times.state,
+            status: times.status,
+            kind: Default::default(),
+            attributes: Resource::sorted(draft.attributes),
+        };
+        Ok(Event { trace, span })
+    }
+
+    /// A very long id is hashed; the text itself stays with the span.
+    fn keep_long_id(&mut self, draft: &mut Draft<'_>, key: &str, text: &str) {
+        if text.len() > crate::model::MAX_ID_BYTES {
+            self.keep(draft, key, Typed::Text, text);
+        }
+    }
+
+    /// What the event says about the span's life, by its kind.
+    fn times(&mut self, draft: &mut Draft<'_>) -> Result<Times, Reject> {
+        let status = draft.status.unwrap_or_default();
+        let (start, end, timestamp) = (draft.start, draft.end, draft.timestamp);
+        let times = |start, end, state, status| Ok(Times { start, end, state, status });
+        match draft.event_type.as_deref() {
+            Some("span_start") => times(start.or(timestamp), None, SpanState::Open, status),
+            Some("span_end") => times(start, end.or(timestamp), SpanState::Closed, status),
+            // The documents' third event: the operation ended, and by failing.
+            Some("error") => times(start, end.or(timestamp), SpanState::Closed, Status::Error),
+            other => {
+                if let Some(kind) = other {
+                    if start.is_none() || (end.is_none() && draft.measured.is_none()) {
+                        return Err(Reject::UnknownEvent(kind.chars().take(100).collect()));
+                    }
+                    let kind = kind.to_owned();
+                    self.keep(draft, "event_type", Typed::Text, &kind);
+                }
+                times(start.or(timestamp), end, SpanState::Closed, status)
+            }
+        }
+    }
+}
+
+/// Sets `slot` to what was understood, and says whether anything was.
+fn store<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    let understood = value.is_some();
+    *slot = value.or(slot.take());
+    understood
+}
+
+/// Unix seconds, as decimal text, to the nanosecond.
+fn seconds(text: &str) -> Option<UnixNanos> {
+    UnixNanos::new(decimal::parse_scaled(text, 9)?)
+}
+
+/// Milliseconds, as decimal text; never negative.
+fn milliseconds(text: &str) -> Option<SpanDuration> {
+    let nanos = decimal::parse_scaled(text, 6)?;
+    u64::try_from(nanos).ok().map(SpanDuration::from_nanos)
+}
+
+/// `True`, `true`, `False`, `false` and the like.
+fn success(text: &str) -> Option<Status> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(Status::Ok)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(Status::Error)
+    } else {
+        None
+    }
+}
+
+struct Times {
+    start: Option<UnixNanos>,
+    end: Option<UnixNanos>,
+    state: SpanState,
+    status: Status,
+}
+
+/// What has been gathered of an entry.
+#[derive(Default)]
+struct Draft<'a> {
+    trace_id: Option<Cow<'a, str>>,
+    span_id: Option<Cow<'a, str>>,
+    parent: Option<Cow<'a, str>>,
+    event_type: Option<Cow<'a, str>>,
+    operation: Option<Cow<'a, str>>,
+    function_name: Option<Cow<'a, str>>,
+    error: Option<Cow<'a, str>>,
+    error_message: Option<Cow<'a, str>>,
+    ip_address: Option<Cow<'a, str>>,
+    start: Option<UnixNanos>,
+    end: Option<UnixNanos>,
+    timestamp: Option<UnixNanos>,
+    measured: Option<SpanDuration>,
+    status: Option<Status>,
+    agent: resources::AgentFields<'a>,
+    attributes: Vec<Attribute>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The names of stream fields, and what each is.
+
+use crate::model::Value;
+
+/// What a field is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    TraceId,
+    SpanId,
+    ParentSpan,
+    EventType,
+    Operation,
+    FunctionName,
+    Error,
+    ErrorMessage,
+    IpAddress,
+    StartTime,
+    EndTime,
+    Timestamp,
+    Duration,
+    Success,
+    /// Part of who produced the span.
+    Agent(AgentPart),
+    /// An attribute.
+    Other(Typed),
+}
+
+/// Fields that say who produced a span; the same in every event of one agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AgentPart {
+    Name,
+    Id,
+    Address,
+    Runtime,
+    Namespace,
+    Hostname,
+    Port,
+    Endpoint,
+}
+
+/// Number of [`AgentPart`]s.
+pub(super) const AGENT_PARTS: usize = 8;
+
+/// How an attribute's text is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Typed {
+    Text,
+    Integer,
+    Double,
+    Json,
+}
+
+impl Field {
+    /// The field called `key`. Every name that MCP Mesh runtimes and documents use is here; every other is an attribute of type text.
+    pub fn of(key: &[u8]) -> Field {
+        match key {
+            b"trace_id" => Field::TraceId,
+            b"span_id" => Field::SpanId,
+            b"parent_span" => Field::ParentSpan,
+            b"event_type" => Field::EventType,
+            b"operation" => Field::Operation,
+            b"function_name" => Field::FunctionName,
+            b"error" => Field::Error,
+            b"error_message" => Field::ErrorMessage,
+            b"start_time" => Field::StartTime,
+            b"end_time" => Field::EndTime,
+            b"timestamp" => Field::Timestamp,
+            b"duration_ms" => Field::Duration,
+            b"success" => Field::Success,
+            b"agent_name" => Field::Agent(AgentPart::Name),
+            b"agent_id" => Field::Agent(AgentPart::Id),
+            b"agent_ip" => Field::Agent(AgentPart::Address),
+            b"ip_address" => Field::IpAddress,
+            b"runtime" => Field::Agent(AgentPart::Runtime),
+            b"agent_namespace" => Field::Agent(AgentPart::Namespace),
+            b"agent_hostname" => Field::Agent(AgentPart::Hostname),
+            b"agent_port" => Field::Agent(AgentPart::Port),
+            b"agent_endpoint" => Field::Agent(AgentPart::Endpoint),
+            b"args_count"
+            | b"kwargs_count"
+            | b"injected_dependencies"
+            | b"call_attempts"
+            | b"status_code"
+            | b"request_bytes"
+            | b"response_bytes"
+            | b"llm_input_tokens"
+            | b"llm_output_tokens"
+            | b"llm_total_tokens" => Field::Other(Typed::Integer),
+            b"published_at" => Field::Other(Typed::Double),
+            b"dependencies" | b"mesh_positions" => Field::Other(Typed::Json),
+            _ => Field::Other(Typed::Text),
+        }
+    }
+}
+
+impl AgentPart {
+    /// The key of the resource attribute that this part becomes; `None` for those that have a field of their own.
+    pub fn attribute_key(self) -> Option<&'static str> {
+        match self {
+            AgentPart::Name | AgentPart::Id | AgentPart::Address | AgentPart::Runtime => None,
+            AgentPart::Namespace => Some("agent_namespace"),
+            AgentPart::Hostname => Some("agent_hostname"),
+            AgentPart::Port => Some("agent_port"),
+            AgentPart::Endpoint => Some("agent_endpoint"),
+        }
+    }
+
+    /// The parts that become attributes, in byte order of their keys.
+    pub const ATTRIBUTES: [AgentPart; 4] = [AgentPart::Endpoint, AgentPart::Hostname, AgentPart::Namespace, AgentPart::Port];
+}
+
+impl Typed {
+    /// The number that `text` is, if that says just what the text says: `007` stays a text, lest a leading zero be lost. A double may be
+    /// written in several ways; its value is what counts.
+    pub fn value(self, text: &str) -> Option<Value> {
+        match self {
+            Typed::Text | Typed::Json => None,
+            Typed::Integer => text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Value::Integer),
+            Typed::Double => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::Double),
+        }
+    }
+}
