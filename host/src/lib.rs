@@ -1,5 +1,17 @@
-//! The host.
+//! meshtrace: a host for WebAssembly trace plugins beside MCP Mesh.
+//!
+//! The modules are the stages, in the order of the flow:
+//! `source` → `decode` → `correlate` → `export` (→ receipts back to `source`), with `store` and `api` beside them,
+//! `plugin` behind `export`, and `app`, the only one that knows them all.
+
+pub mod api;
 pub mod correlate;
 pub mod decode;
+pub mod encode;
+pub mod export;
+pub mod go_duration;
 pub mod model;
+pub mod plugin;
 pub mod source;
+pub mod store;
+pub mod tasks;

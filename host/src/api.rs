@@ -1,0 +1,129 @@
+//! The HTTP API: MCP Mesh's documented `/trace/*`, what `meshctl` asks for, health.
+//!
+//! One file per route; each has its path and its handler, and this page lists them. Handlers read the store and ask the
+//! [`Pipeline`]; what they cannot use they refuse with a JSON error that names it.
+//!
+//! Must never: write into the pipeline, encode a trace on a thread that other tasks need (see [`Api::render`]), or be
+//! known by an earlier stage. Only this stage knows axum and HTTP.
+
+mod connection;
+mod health;
+mod list;
+mod params;
+mod pipeline;
+mod ready;
+mod reply;
+mod search;
+mod stats;
+mod status;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+
+pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+
+use self::connection::{BoundedListener, Bounds};
+use self::reply::Failure;
+use crate::store::Store;
+
+/// Answers that are encoded at one time; more wait their turn. Each may hold a hundred traces as text.
+const MAX_RENDERING: usize = 4;
+
+/// A stage or a plugin that was asked has this long to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections have this long to finish their answers at shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// The paths there are, for whoever asked for another.
+const PATHS: [&str; 8] =
+    [status::PATH, list::PATH, search::PATH, stats::PATH, trace::PATH, trace::REGISTRY_PATH, health::PATH, ready::PATH];
+
+/// What the API answers from.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Recent decided traces.
+    pub store: Arc<Store>,
+    /// The running stages.
+    pub pipeline: Arc<dyn Pipeline>,
+    /// `MCP_MESH_DISTRIBUTED_TRACING_ENABLED`; when false the answers say so and are empty.
+    pub enabled: bool,
+}
+
+/// What every handler gets.
+struct Api {
+    state: ApiState,
+    rendering: Semaphore,
+}
+
+impl Api {
+    /// Runs work that takes time but never waits, such as encoding traces, beside the threads that move spans.
+    async fn render(self: Arc<Self>, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
+        let _turn = self.rendering.acquire().await.map_err(|_| Failure::Broken)?;
+        let state = self.state.clone();
+        tokio::task::spawn_blocking(move || work(&state)).await.map_err(|_| Failure::Broken)
+    }
+}
+
+/// All routes.
+pub fn router(state: ApiState) -> Router {
+    let api = Arc::new(Api { state, rendering: Semaphore::new(MAX_RENDERING) });
+    Router::new()
+        .merge(status::route())
+        .merge(list::route())
+        .merge(search::route())
+        .merge(stats::route())
+        .merge(trace::routes())
+        .merge(health::route())
+        .merge(ready::route())
+        .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })
+        .method_not_allowed_fallback(|method: Method| async move { Failure::NoSuchMethod(method.to_string()) })
+        .with_state(api)
+}
+
+/// Serves `router` until `shutdown`, then lets the answers under way finish, for three seconds at most.
+///
+/// # Errors
+/// None today: a connection that cannot be accepted is tried again. The type is axum's.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    serve_within(Bounds::default(), listener, router, shutdown).await
+}
+
+async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let stopping = Arc::new(Notify::new());
+    let told = stopping.clone();
+    let server = axum::serve(BoundedListener::new(listener, bounds), router).with_graceful_shutdown(async move {
+        shutdown.await;
+        told.notify_one();
+    });
+    let grace = async {
+        stopping.notified().await;
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
+    };
+    let (server, grace) = (pin!(server.into_future()), pin!(grace));
+    tokio::select! {
+        served = server => served,
+        () = grace => Ok(()),
+    }
+}
+
+/// The wall clock, which is what people ask by.
+fn now_unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,82 @@
+//! What the API asks the running stages. The program's composition root implements it; tests do with a fake.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::model::{Decision, Trace, TraceId};
+use crate::source::StatusSnapshot;
+
+/// An answer that may take a while.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The stages, as the API sees them. Nothing here changes anything.
+///
+/// What is not an [`Answer`] is answered at once, from counters; a status page must not wait for a busy stage.
+pub trait Pipeline: Send + Sync + 'static {
+    /// What is known so far of a trace that is not decided yet. The API waits five seconds for it.
+    fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>>;
+
+    /// What a plugin reports of itself, as JSON text; `None` when there is no such plugin or it reports nothing. The API waits
+    /// five seconds for it.
+    ///
+    /// # Errors
+    /// Why the plugin cannot answer, for people.
+    fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>>;
+
+    /// Traces that are not decided yet, and decisions.
+    fn correlator(&self) -> CorrelatorSummary;
+
+    /// Plugins that take decided traces.
+    fn exporter(&self) -> ExporterSummary;
+
+    /// What is read.
+    fn source(&self) -> StatusSnapshot;
+
+    /// Further counters of what came in (entries that could not be decoded, times out of range …), by name in snake_case.
+    fn input(&self) -> Vec<(&'static str, u64)>;
+}
+
+/// The correlator in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct CorrelatorSummary {
+    /// Traces that are not decided yet.
+    pub active_traces: u64,
+    /// Spans of those traces.
+    pub total_spans: u64,
+    /// How long ago the oldest of them began to come in; `None` when there is none.
+    pub oldest_age: Option<Duration>,
+    /// Parts that came after their trace had been decided, since the start.
+    pub late_parts: u64,
+    /// Decisions since the start, by reason.
+    pub decided: Vec<(Decision, u64)>,
+}
+
+/// The exporters in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct ExporterSummary {
+    /// `TRACE_EXPORTER_TYPE` as configured: `console`, `json`, `multi` …
+    pub type_name: String,
+    /// Traces that every required exporter has taken, since the start.
+    pub exported_traces: u64,
+    /// One each, in order of configuration.
+    pub plugins: Vec<PluginSummary>,
+}
+
+/// One exporter in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct PluginSummary {
+    /// Its instance's name.
+    pub name: String,
+    /// One lower-case word: `running`, `failed` …
+    pub state: String,
+    /// Whether a trace counts as exported only when this one has taken it.
+    pub required: bool,
+    /// Traces it has taken, since the start.
+    pub exported: u64,
+    /// Batches it asked to be given again, since the start.
+    pub retries: u64,
+    /// Calls that trapped, ran out of time or were refused, since the start.
+    pub failures: u64,
+    /// What went wrong last, for people.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,93 @@
+//! Answers: JSON, and failures that say what was wrong.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+
+use super::PATHS;
+
+/// Characters of a refused value that an error repeats.
+const MAX_SHOWN: usize = 200;
+
+/// A document as an answer.
+pub(super) fn document(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => encoded(status, bytes),
+        Err(_) => Failure::Broken.into_response(),
+    }
+}
+
+/// JSON bytes as an answer.
+pub(super) fn encoded(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        // The next answer is another one; and a browser must not take a caller's text for a page.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (status, headers, bytes).into_response()
+}
+
+/// Why a request is not answered.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A parameter that is not what it may be, not known, or given twice.
+    BadParameter {
+        /// In a few words.
+        error: &'static str,
+        /// Its name.
+        parameter: String,
+        /// Its value as it came.
+        given: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// Neither stored nor open. With the id as it was asked for.
+    TraceNotFound(String),
+    /// The statistics plugin does not run.
+    StatisticsOff,
+    /// Somebody within was asked and did not answer; says who, and why if that is known.
+    Unanswered(String),
+    /// Another path.
+    NoSuchPath(String),
+    /// A path that exists, asked with another method.
+    NoSuchMethod(String),
+    /// A bug of ours.
+    Broken,
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, body) = match self {
+            Failure::BadParameter { error, parameter, given, expected } => (
+                StatusCode::BAD_REQUEST,
+                json!({"error": error, "parameter": shown(&parameter), "given": shown(&given), "expected": expected}),
+            ),
+            Failure::TraceNotFound(id) => (StatusCode::NOT_FOUND, json!({"error": "trace not found", "trace_id": id})),
+            Failure::StatisticsOff => (
+                StatusCode::NOT_FOUND,
+                json!({"error": "statistics are off", "variable": "TRACE_ENABLE_STATS", "expected": "true, at the next start"}),
+            ),
+            Failure::Unanswered(error) => (StatusCode::SERVICE_UNAVAILABLE, json!({"error": error})),
+            Failure::NoSuchPath(path) => (StatusCode::NOT_FOUND, json!({"error": "no such path", "path": shown(&path), "paths": PATHS})),
+            Failure::NoSuchMethod(method) => {
+                (StatusCode::METHOD_NOT_ALLOWED, json!({"error": "method not allowed", "given": shown(&method), "expected": "GET"}))
+            }
+            Failure::Broken => (StatusCode::INTERNAL_SERVER_ERROR, json!({"error": "internal error"})),
+        };
+        let mut response = encoded(status, body.to_string().into_bytes());
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+}
+
+/// The beginning of a text that may have any length.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

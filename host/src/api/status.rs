@@ -1,0 +1,185 @@
+//! `GET /trace/status`: the configuration and what runs, in the documented shape with more keys beside the documented ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde::{Serialize, Serializer};
+
+use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, PluginSummary, now_unix_ms, reply};
+use crate::go_duration::GoDuration;
+use crate::source::StatusSnapshot;
+use crate::store::{Counts, Limits};
+
+pub(super) const PATH: &str = "/trace/status";
+
+pub(super) fn route() -> Router<Arc<Api>> {
+    Router::new().route(PATH, get(status))
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Response {
+    let ApiState { store, pipeline, enabled } = &api.state;
+    store.prune(now_unix_ms());
+    let (source, correlator, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.exporter());
+    let status = Status {
+        enabled: *enabled,
+        consumer: Consumer::of(&source),
+        correlator: Correlator::of(&correlator),
+        exporter: Exporter::of(&exporter),
+        store: Stored::of(store.counts(), store.limits()),
+        input: Numbers(pipeline.input()),
+    };
+    reply::document(StatusCode::OK, &status)
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    enabled: bool,
+    consumer: Consumer<'a>,
+    correlator: Correlator,
+    exporter: Exporter<'a>,
+    store: Stored,
+    input: Numbers,
+}
+
+/// Counters by name.
+struct Numbers(Vec<(&'static str, u64)>);
+
+impl Serialize for Numbers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+#[derive(Serialize)]
+struct Consumer<'a> {
+    stream_name: &'a str,
+    consumer_group: &'a str,
+    status: &'static str,
+    last_error: Option<&'a str>,
+    foreign_reader: Option<&'a str>,
+    entries_read: u64,
+    entries_acknowledged: u64,
+    entries_dead: u64,
+    entries_trimmed: u64,
+    disconnects: u64,
+}
+
+impl<'a> Consumer<'a> {
+    fn of(source: &'a StatusSnapshot) -> Self {
+        Consumer {
+            stream_name: &source.stream,
+            consumer_group: &source.group,
+            status: source.state.as_str(),
+            last_error: source.last_error.as_deref(),
+            foreign_reader: source.foreign_reader.as_deref(),
+            entries_read: source.entries_read,
+            entries_acknowledged: source.entries_acknowledged,
+            entries_dead: source.entries_dead,
+            entries_trimmed: source.entries_trimmed,
+            disconnects: source.disconnects,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Correlator {
+    active_traces: u64,
+    total_spans: u64,
+    /// Go duration text in whole seconds, `0s` when there is no trace.
+    oldest_trace_age: String,
+    late_parts: u64,
+    decided: Numbers,
+}
+
+impl Correlator {
+    fn of(summary: &CorrelatorSummary) -> Self {
+        let age = summary.oldest_age.map_or(0, |age| age.as_secs());
+        Correlator {
+            active_traces: summary.active_traces,
+            total_spans: summary.total_spans,
+            oldest_trace_age: GoDuration::from(Duration::from_secs(age)).to_string(),
+            late_parts: summary.late_parts,
+            decided: Numbers(summary.decided.iter().map(|(reason, count)| (reason.as_str(), *count)).collect()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Exporter<'a> {
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    exported_traces: u64,
+    plugins: Vec<Plugin<'a>>,
+}
+
+impl<'a> Exporter<'a> {
+    fn of(summary: &'a ExporterSummary) -> Self {
+        Exporter {
+            type_name: &summary.type_name,
+            exported_traces: summary.exported_traces,
+            plugins: summary.plugins.iter().map(Plugin::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Plugin<'a> {
+    name: &'a str,
+    state: &'a str,
+    required: bool,
+    exported: u64,
+    retries: u64,
+    failures: u64,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> Plugin<'a> {
+    fn of(summary: &'a PluginSummary) -> Self {
+        let PluginSummary { name, state, required, exported, retries, failures, last_error } = summary;
+        Plugin {
+            name,
+            state,
+            required: *required,
+            exported: *exported,
+            retries: *retries,
+            failures: *failures,
+            last_error: last_error.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Stored {
+    traces: u64,
+    bytes: u64,
+    max_traces: usize,
+    max_bytes: u64,
+    /// Go duration text; `0s`: no end.
+    retention: String,
+    removed_by_count: u64,
+    removed_by_bytes: u64,
+    removed_by_age: u64,
+    too_large: u64,
+}
+
+impl Stored {
+    fn of(counts: Counts, limits: Limits) -> Self {
+        let Counts { traces, bytes, removed_by_count, removed_by_bytes, removed_by_age, too_large } = counts;
+        Stored {
+            traces,
+            bytes,
+            max_traces: limits.max_traces,
+            max_bytes: limits.max_bytes,
+            retention: GoDuration::from(limits.retention).to_string(),
+            removed_by_count,
+            removed_by_bytes,
+            removed_by_age,
+            too_large,
+        }
+    }
+}

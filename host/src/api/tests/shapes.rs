@@ -1,0 +1,154 @@
+//! What the documents promise: shapes, defaults, limits, order.
+
+use serde_json::json;
+
+use super::*;
+use crate::source::SourceState;
+
+const ID: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+
+#[tokio::test]
+async fn the_status_has_the_documented_keys_and_more() {
+    let state = state(store(), Fake { state: SourceState::Running, ..Fake::default() });
+    let status = get_ok(&state, "/trace/status").await;
+    assert_eq!(status["enabled"], true);
+    for (part, expected) in [
+        (
+            "consumer",
+            json!({"stream_name": "mesh:trace", "consumer_group": "mcp-mesh-registry-processors", "status": "running",
+                   "last_error": null, "foreign_reader": null, "entries_read": 0, "entries_acknowledged": 0, "entries_dead": 0,
+                   "entries_trimmed": 0, "disconnects": 0}),
+        ),
+        (
+            "correlator",
+            json!({"active_traces": 5, "total_spans": 12, "oldest_trace_age": "45s", "late_parts": 2,
+                   "decided": {"complete": 140, "expired": 7}}),
+        ),
+        (
+            "exporter",
+            json!({"type": "console", "exported_traces": 147, "plugins": [{"name": "console", "state": "running", "required": true,
+                   "exported": 147, "retries": 0, "failures": 0, "last_error": null}]}),
+        ),
+        ("input", json!({"entries_rejected": 1})),
+    ] {
+        assert_eq!(status[part], expected, "{part}");
+    }
+    assert_eq!(status["store"]["traces"], 1);
+    assert_eq!(status["store"]["retention"], "24h0m0s");
+}
+
+#[tokio::test]
+async fn the_list_is_paged_newest_first() {
+    let store = Arc::new(Store::new(Limits::default()));
+    for number in 0..130 {
+        store.insert(&[lasting(&format!("t{number}"), 1, Status::Ok)], crate::api::now_unix_ms());
+    }
+    let state = state(store, Fake::default());
+    let list = get_ok(&state, "/trace/list").await;
+    assert_eq!((&list["enabled"], &list["count"], &list["total"]), (&json!(true), &json!(20), &json!(130)));
+    assert_eq!((&list["limit"], &list["offset"]), (&json!(20), &json!(0)));
+    assert_eq!((ids(&list)[0], ids(&list)[19]), ("t129", "t110"));
+    let page = get_ok(&state, "/trace/list?limit=2&offset=128").await;
+    assert_eq!(ids(&page), ["t1", "t0"]);
+    let beyond = get_ok(&state, "/trace/list?offset=99999999999999999999999").await;
+    assert_eq!((&beyond["count"], &beyond["total"]), (&json!(0), &json!(130)));
+    for limit in ["101", "1000", "99999999999999999999999"] {
+        let all = get_ok(&state, &format!("/trace/list?limit={limit}")).await;
+        assert_eq!((&all["limit"], &all["count"]), (&json!(100), &json!(100)), "the documented maximum is the answer's");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_is_the_same_in_every_answer() {
+    let state = state(store(), Fake::default());
+    let trace = get_ok(&state, &format!("/trace/{ID}")).await;
+    assert_eq!(trace["duration"], "300ms");
+    assert_eq!(get_ok(&state, "/trace/list").await["traces"][0], trace);
+    assert_eq!(get_ok(&state, "/trace/search?operation=weather").await["traces"][0], trace);
+    let meshctl = get_ok(&state, &format!("/registry/trace/{ID}")).await;
+    assert_eq!((&meshctl["TraceID"], &meshctl["Duration"]), (&json!(ID), &json!(300_000_000)));
+}
+
+#[tokio::test]
+async fn an_open_trace_is_shown_as_not_complete_and_meshctl_is_told_to_ask_again() {
+    let open = (*lasting("still-open", 1, Status::Ok)).clone();
+    let state = state(store(), Fake { open: Some(open), ..Fake::default() });
+    let trace = get_ok(&state, "/trace/still-open").await;
+    assert_eq!((&trace["complete"], &trace["span_count"]), (&json!(false), &json!(1)));
+    assert_eq!(get(&state, "/registry/trace/still-open").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(get_ok(&state, "/trace/list").await["total"], 1, "lists show decided traces");
+}
+
+#[tokio::test]
+async fn a_hostile_id_is_found_percent_encoded() {
+    let store = store();
+    store.insert(&[Arc::new(sample::hostile()), lasting("status", 1, Status::Ok)], crate::api::now_unix_ms());
+    let state = state(store, Fake::default());
+    let encoded: String = sample::HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    assert_eq!(get_ok(&state, &format!("/trace/{encoded}")).await["trace_id"], sample::HOSTILE);
+    assert_eq!(get_ok(&state, &format!("/registry/trace/{encoded}")).await["TraceID"], sample::HOSTILE);
+    let by_parent = get_ok(&state, &format!("/trace/search?parent_span_id={encoded}")).await;
+    assert_eq!(ids(&by_parent), [sample::HOSTILE]);
+    // An id that is a route's name is still an id.
+    assert_eq!(get_ok(&state, "/trace/%73tatus").await["trace_id"], "status");
+}
+
+#[tokio::test]
+async fn a_search_meets_every_documented_criterion_and_repeats_them() {
+    let store = store();
+    let traces = [lasting("fast", 5, Status::Ok), lasting("slow", 1_500, Status::Ok), lasting("failed", 20, Status::Error)];
+    store.insert(&traces, crate::api::now_unix_ms());
+    let state = state(store, Fake::default());
+    for (query, expected) in [
+        ("", vec!["failed", "slow", "fast", ID]),
+        ("?success=false", vec!["failed", ID]),
+        ("?success=True", vec!["slow", "fast"]),
+        ("?min_duration_ms=1000&limit=10", vec!["slow"]),
+        ("?min_duration_ms=20&max_duration_ms=300", vec!["failed", ID]),
+        ("?agent_name=weather-service", vec![ID]),
+        ("?agent_name=weather", vec![]),
+        ("?operation=get_weather&limit=2", vec!["failed", "slow"]),
+        ("?operation=process", vec![ID]),
+        ("?parent_span_id=x1y2z3w4-a5b6-c789-def0-123456789abc", vec![ID]),
+        ("?start_time=2024-01-01T10:00:00Z", vec!["failed", "slow", "fast", ID]),
+        ("?start_time=2024-01-01T12:00:00%2B02:00", vec!["failed", "slow", "fast", ID]),
+        ("?start_time=2024-01-01T12:00:00.001+02:00", vec![]),
+        ("?end_time=2024-01-01T10:00:00.020Z", vec!["failed", "fast"]),
+        ("?success=false&agent_name=data-processor&operation=weather", vec![ID]),
+    ] {
+        assert_eq!(ids(&get_ok(&state, &format!("/trace/search{query}")).await), expected, "{query}");
+    }
+    let answer = get_ok(&state, "/trace/search?success=0&start_time=2024-01-01T00:00:00Z&limit=500").await;
+    let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["enabled", "traces", "count", "limit", "criteria"]);
+    assert_eq!((&answer["count"], &answer["limit"]), (&json!(2), &json!(100)));
+    assert_eq!(answer["criteria"], json!({"success": false, "start_time": "2024-01-01T00:00:00Z"}));
+}
+
+#[tokio::test]
+async fn answers_say_when_tracing_is_disabled() {
+    let mut state = state(Arc::new(Store::new(Limits::default())), Fake::default());
+    state.enabled = false;
+    for path in ["/trace/status", "/trace/list", "/trace/search"] {
+        assert_eq!(get_ok(&state, path).await["enabled"], false, "{path}");
+    }
+    assert_eq!(get_ok(&state, "/trace/status").await["consumer"]["status"], "disabled");
+    assert_eq!(get_ok(&state, "/ready").await, json!({"ready": true, "source": "disabled"}));
+}
+
+#[tokio::test]
+async fn statistics_are_the_plugins_own_words() {
+    let report = r#"{"total_traces":1250,"success_rate":95.12}"#;
+    let state = state(store(), Fake { report: Some(Ok(report.to_owned())), ..Fake::default() });
+    let response = ask(&state, Method::GET, "/trace/stats").await;
+    assert_eq!(to_bytes(response.into_body(), usize::MAX).await.unwrap(), report);
+}
+
+#[tokio::test]
+async fn traces_past_their_retention_are_gone_from_every_answer() {
+    let store = Arc::new(Store::new(Limits::default()));
+    store.insert(&[lasting("old", 1, Status::Ok)], 1_000);
+    let state = state(store, Fake::default());
+    assert_eq!(get(&state, "/trace/old").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(get_ok(&state, "/trace/list").await["total"], 0);
+}

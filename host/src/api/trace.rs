@@ -1,0 +1,63 @@
+//! `GET /trace/{id}` and, for `meshctl trace ID --registry-url http://HOST:PORT/registry`, `GET /registry/trace/{id}`.
+//!
+//! Ids are opaque, percent-encoded in the path as need be.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::get;
+use tokio::time::timeout;
+
+use super::reply::{self, Failure};
+use super::{ANSWER_TIMEOUT, Api, now_unix_ms};
+use crate::encode;
+use crate::model::{Trace, TraceId};
+
+pub(super) const PATH: &str = "/trace/{id}";
+pub(super) const REGISTRY_PATH: &str = "/registry/trace/{id}";
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new().route(PATH, get(documented)).route(REGISTRY_PATH, get(for_meshctl))
+}
+
+/// A decided trace, or what is known of one that is open.
+async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
+    let text = id(&uri, path)?;
+    let id = TraceId::parse(&text);
+    if let Some(stored) = stored(&api, &id) {
+        return api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await;
+    }
+    let open = timeout(ANSWER_TIMEOUT, api.state.pipeline.open_trace(id.clone())).await;
+    let open = open.map_err(|_| Failure::Unanswered(format!("no word of open traces within {} s", ANSWER_TIMEOUT.as_secs())))?;
+    if let Some(open) = open {
+        return api.render(move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
+    }
+    // It may have been decided between the two looks.
+    let stored = stored(&api, &id).ok_or(Failure::TraceNotFound(text))?;
+    api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
+}
+
+/// A decided trace only: this shape cannot say that a trace is open, and `meshctl` asks again after a 404.
+async fn for_meshctl(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
+    let text = id(&uri, path)?;
+    let stored = stored(&api, &TraceId::parse(&text)).ok_or(Failure::TraceNotFound(text))?;
+    api.render(move |_| reply::encoded(StatusCode::OK, encode::meshctl(&stored))).await
+}
+
+fn stored(api: &Api, id: &TraceId) -> Option<Arc<Trace>> {
+    api.state.store.prune(now_unix_ms());
+    api.state.store.get(id)
+}
+
+fn id(uri: &Uri, path: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
+    path.map(|Path(id)| id).map_err(|_| Failure::BadParameter {
+        error: "bad parameter",
+        parameter: "id".to_owned(),
+        given: uri.path().to_owned(),
+        expected: "a trace id in UTF-8, percent-encoded".to_owned(),
+    })
+}

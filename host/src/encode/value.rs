@@ -1,0 +1,142 @@
+//! Attributes as a JSON object.
+
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::slice::Iter;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::model::{Attribute, Span, Value};
+
+/// JSON inside an attribute is shown as JSON when it is nested no deeper than this, else as text: readers refuse a whole
+/// answer for one value that is too deep for them (128 levels in serde_json, 256 in jq 1.6).
+const MAX_NESTING: usize = 64;
+
+/// Attributes that have a field of their own in the documented JSON.
+const WITH_FIELD: [&str; 2] = ["capability", "target_agent"];
+
+/// What is known of a span beyond its fields: its own attributes and its producer's. The span's win where both have a key.
+pub(super) struct Attributes<'a>(pub &'a Span);
+
+impl<'a> Attributes<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a Attribute> + use<'a> {
+        let merged = Merged {
+            first: self.0.attributes.iter().peekable(),
+            second: self.0.resource.attributes.iter().peekable(),
+        };
+        merged.filter(|attribute| !WITH_FIELD.contains(&attribute.key.as_str()))
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|attribute| (attribute.key.as_str(), JsonValue(&attribute.value))))
+    }
+}
+
+/// Two lists whose keys are in byte order, as one; of equal keys the first list's.
+struct Merged<'a> {
+    first: Peekable<Iter<'a, Attribute>>,
+    second: Peekable<Iter<'a, Attribute>>,
+}
+
+impl<'a> Iterator for Merged<'a> {
+    type Item = &'a Attribute;
+
+    fn next(&mut self) -> Option<&'a Attribute> {
+        let (Some(first), Some(second)) = (self.first.peek(), self.second.peek()) else {
+            return self.first.next().or_else(|| self.second.next());
+        };
+        match first.key.cmp(&second.key) {
+            std::cmp::Ordering::Greater => self.second.next(),
+            std::cmp::Ordering::Equal => {
+                self.second.next();
+                self.first.next()
+            }
+            std::cmp::Ordering::Less => self.first.next(),
+        }
+    }
+}
+
+/// One value with its type.
+struct JsonValue<'a>(&'a Value);
+
+impl Serialize for JsonValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Text(text) => serializer.serialize_str(text.as_str()),
+            Value::Bool(truth) => serializer.serialize_bool(*truth),
+            Value::Integer(number) => serializer.serialize_i64(*number),
+            Value::Double(number) => serializer.serialize_f64(*number),
+            Value::Json(text) => {
+                let line = one_line(text.as_str());
+                match serde_json::from_str::<&RawValue>(&line) {
+                    Ok(raw) if nesting(&line) <= MAX_NESTING => raw.serialize(serializer),
+                    _ => serializer.serialize_str(text.as_str()),
+                }
+            }
+        }
+    }
+}
+
+/// `text` without line ends, so that a document stays one line. In well-formed JSON they stand between tokens only.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(['\n', '\r']) { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { Cow::Borrowed(text) }
+}
+
+/// How deep well-formed JSON is nested.
+fn nesting(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Text;
+
+    fn shown(value: Value) -> String {
+        serde_json::to_string(&JsonValue(&value)).unwrap()
+    }
+
+    #[test]
+    fn values_keep_their_types() {
+        assert_eq!(shown(Value::Text(Text::Absent)), r#""""#);
+        assert_eq!(shown(Value::Text(Text::own("a\"\0\u{1b}\n"))), r#""a\"\u0000\u001b\n""#);
+        assert_eq!(shown(Value::Bool(true)), "true");
+        assert_eq!(shown(Value::Integer(i64::MIN)), "-9223372036854775808");
+        assert_eq!(shown(Value::Double(0.5)), "0.5");
+    }
+
+    #[test]
+    fn json_is_embedded_on_one_line_when_others_can_read_it() {
+        let json = |text: &str| shown(Value::Json(Text::own(text)));
+        assert_eq!(json(r#"{"a":[1,"]"]}"#), r#"{"a":[1,"]"]}"#);
+        assert_eq!(json("[1,\r\n 2]"), "[1,   2]");
+        assert_eq!(json("[1,"), r#""[1,""#, "not well-formed: text");
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(json(&deep(MAX_NESTING)), deep(MAX_NESTING));
+        assert_eq!(json(&deep(MAX_NESTING + 1)), format!("\"{}\"", deep(MAX_NESTING + 1)));
+        assert_eq!(json(&deep(100_000)).len(), 200_002);
+        assert_eq!(nesting(r#"["\"[[[\\",{"[":1}]"#), 2);
+    }
+}

@@ -1,0 +1,48 @@
+//! What a plugin may do besides reading traces and logging: nothing, unless granted.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
+
+use super::guest_state::LogStream;
+
+/// What is granted to one plugin.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    /// Whether its standard output is the host's. Otherwise what it writes goes to the log, under its name.
+    pub stdout: bool,
+    /// Directories that it sees.
+    pub dirs: Vec<DirGrant>,
+}
+
+/// A directory that a plugin may read and write.
+#[derive(Debug, Clone)]
+pub struct DirGrant {
+    /// Where it is.
+    pub host: PathBuf,
+    /// What the plugin calls it.
+    pub guest: String,
+}
+
+impl Grants {
+    /// A WASI context with just this.
+    pub(super) fn context(&self, plugin: &str) -> anyhow::Result<WasiCtx> {
+        let mut builder = WasiCtxBuilder::new();
+        // Each instance has a thread of its own, so its file operations may as well block it.
+        builder.allow_blocking_current_thread(true);
+        if self.stdout {
+            builder.inherit_stdout();
+        } else {
+            builder.stdout(LogStream::new(plugin, "stdout"));
+        }
+        builder.stderr(LogStream::new(plugin, "stderr"));
+        for dir in &self.dirs {
+            let opened = builder.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadWrite).map(drop);
+            opened
+                .map_err(anyhow::Error::from)
+                .with_context(|| format!("plugin {plugin:?}: the directory {} cannot be opened", dir.host.display()))?;
+        }
+        Ok(builder.build())
+    }
+}

@@ -1,0 +1,164 @@
+//! What a running guest's calls see: the current batch, its log, its numbers, its grants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime::component::ResourceTable;
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::limits::Limits;
+use crate::export::TraceBatch;
+
+/// The longest name of a plugin's own number, in bytes.
+const METRIC_NAME_BYTES: usize = 64;
+/// The most numbers that a plugin may have.
+const METRICS_MAX: usize = 256;
+
+/// State of one instance.
+pub(super) struct GuestState {
+    pub plugin: Arc<str>,
+    /// Only while a call that may read it runs.
+    pub batch: Option<Arc<TraceBatch>>,
+    pub limiter: StoreLimits,
+    log_message_bytes: usize,
+    counters: BTreeMap<String, u64>,
+    gauges: BTreeMap<String, f64>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl GuestState {
+    pub fn new(plugin: Arc<str>, wasi: WasiCtx, limits: &Limits) -> GuestState {
+        let limiter = StoreLimitsBuilder::new()
+            .memory_size(limits.memory_bytes)
+            .table_elements(limits.table_elements)
+            .memories(16)
+            .tables(64)
+            .instances(64)
+            .build();
+        GuestState {
+            plugin,
+            batch: None,
+            limiter,
+            log_message_bytes: limits.log_message_bytes,
+            counters: BTreeMap::new(),
+            gauges: BTreeMap::new(),
+            wasi,
+            table: ResourceTable::new(),
+        }
+    }
+
+    pub fn log(&self, level: u8, message: &str) {
+        log(&self.plugin, level, message, self.log_message_bytes);
+    }
+
+    pub fn add(&mut self, name: String, amount: u64) {
+        if accepts(&self.counters, &name) {
+            let counter = self.counters.entry(name).or_default();
+            *counter = counter.saturating_add(amount);
+        }
+    }
+
+    pub fn set(&mut self, name: String, value: f64) {
+        if accepts(&self.gauges, &name) {
+            self.gauges.insert(name, value);
+        }
+    }
+}
+
+fn accepts<T>(known: &BTreeMap<String, T>, name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let named = !name.is_empty() && name.len() <= METRIC_NAME_BYTES && name.bytes().all(good);
+    named && (known.contains_key(name) || known.len() < METRICS_MAX)
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// One line of a plugin in the log: at most `max` bytes, control characters escaped.
+fn log(plugin: &str, level: u8, message: &str, max: usize) {
+    let cut = message.floor_char_boundary(max);
+    let message: String = message[..cut].chars().flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>()).collect();
+    match level {
+        0 => tracing::error!(target: "plugin", plugin, "{message}"),
+        1 => tracing::warn!(target: "plugin", plugin, "{message}"),
+        2 => tracing::info!(target: "plugin", plugin, "{message}"),
+        3 => tracing::debug!(target: "plugin", plugin, "{message}"),
+        _ => tracing::trace!(target: "plugin", plugin, "{message}"),
+    }
+}
+
+/// Standard output or error that goes to the log, line by line.
+#[derive(Clone)]
+pub(super) struct LogStream {
+    plugin: Arc<str>,
+    stream: &'static str,
+    line: Arc<std::sync::Mutex<Vec<u8>>>,
+}
+
+/// The longest line; a longer one is logged in pieces.
+const LINE_BYTES: usize = 4096;
+
+impl LogStream {
+    pub fn new(plugin: &str, stream: &'static str) -> LogStream {
+        LogStream { plugin: plugin.into(), stream, line: Arc::default() }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        let mut line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for byte in bytes {
+            if *byte == b'\n' || line.len() >= LINE_BYTES {
+                let text = format!("{}: {}", self.stream, String::from_utf8_lossy(&line));
+                log(&self.plugin, if self.stream == "stderr" { 1 } else { 2 }, &text, LINE_BYTES + 16);
+                line.clear();
+            }
+            if *byte != b'\n' {
+                line.push(*byte);
+            }
+        }
+    }
+}
+
+impl IsTerminal for LogStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogStream {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 guests ask for it, and they are not linked.
+        Box::new(tokio::io::sink())
+    }
+}
+
+impl OutputStream for LogStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> Result<usize, StreamError> {
+        Ok(64 * 1024)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for LogStream {
+    async fn ready(&mut self) {}
+}

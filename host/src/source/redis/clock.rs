@@ -1,0 +1,94 @@
+//! Stream time: Redis' clock, minus its jumps.
+//!
+//! Entries are stamped by Redis, so quiet is measured on Redis' clock. That clock may be set, or another server with another clock may
+//! take over; a monotonic clock of our own tells how much time really passed between two looks, and what differs by more than
+//! a clock drifts is taken out of every later stamp. A pause of this process or of Redis is no jump: both clocks see it.
+
+use std::time::{Duration, Instant};
+
+/// Less than this is drift, and followed.
+const JUMP_MS: i128 = 1_000;
+
+#[derive(Debug, Default)]
+pub(super) struct StreamClock {
+    /// Added to Redis' milliseconds.
+    offset_ms: i128,
+    last: Option<(i128, Instant)>,
+    high_ms: u64,
+}
+
+impl StreamClock {
+    /// Notes what Redis' clock said at a moment of ours (between sending the question and the answer's coming).
+    /// Returns the time of that moment.
+    pub fn look(&mut self, redis_ms: u64, sent: Instant, came: Instant) -> u64 {
+        let mut now_ms = i128::from(redis_ms) + self.offset_ms;
+        if let Some((last_ms, last)) = self.last {
+            // The answer was given between `sent` and `came`; only what lies outside of both is a jump.
+            let soonest = last_ms + millis(sent.saturating_duration_since(last)) - JUMP_MS;
+            let latest = last_ms + millis(came.saturating_duration_since(last)) + JUMP_MS;
+            if now_ms < soonest || now_ms > latest {
+                let expected = last_ms + millis(sent.saturating_duration_since(last));
+                tracing::warn!(
+                    by_ms = (now_ms - expected) as i64,
+                    "the clock of Redis jumped; traces are judged by the time that really passed"
+                );
+                self.offset_ms += expected - now_ms;
+                now_ms = expected;
+            }
+        }
+        self.last = Some((now_ms, came));
+        self.raise(u64::try_from(now_ms).unwrap_or(0))
+    }
+
+    /// The stream time of an entry that Redis stamped with `ms`.
+    pub fn of_entry(&mut self, ms: u64) -> u64 {
+        u64::try_from(i128::from(ms) + self.offset_ms).unwrap_or(0)
+    }
+
+    /// Stream time never goes back.
+    pub fn raise(&mut self, ms: u64) -> u64 {
+        self.high_ms = self.high_ms.max(ms);
+        self.high_ms
+    }
+}
+
+fn millis(duration: Duration) -> i128 {
+    duration.as_millis() as i128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_795_221_700_000;
+
+    #[test]
+    fn a_steady_clock_is_followed() {
+        let (mut clock, start) = (StreamClock::default(), Instant::now());
+        assert_eq!(clock.look(T, start, start), T);
+        let later = start + Duration::from_secs(60);
+        assert_eq!(clock.look(T + 60_010, later, later), T + 60_010);
+        assert_eq!(clock.of_entry(T + 60_020), T + 60_020);
+    }
+
+    #[test]
+    fn a_jump_forward_or_back_is_taken_out() {
+        for jump in [3_600_000i64, -3_600_000] {
+            let (mut clock, start) = (StreamClock::default(), Instant::now());
+            clock.look(T, start, start);
+            let later = start + Duration::from_secs(2);
+            let jumped = T.saturating_add_signed(jump) + 2_000;
+            assert_eq!(clock.look(jumped, later, later), T + 2_000);
+            assert_eq!(clock.of_entry(jumped + 5), T + 2_005);
+        }
+    }
+
+    #[test]
+    fn a_pause_of_either_side_is_no_jump() {
+        let (mut clock, start) = (StreamClock::default(), Instant::now());
+        clock.look(T, start, start);
+        // We slept between two looks; then Redis answered late.
+        let (sent, came) = (start + Duration::from_secs(30), start + Duration::from_secs(70));
+        assert_eq!(clock.look(T + 69_000, sent, came), T + 69_000);
+    }
+}

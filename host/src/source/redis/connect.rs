@@ -1,0 +1,132 @@
+//! One way to a connection: URL, TLS, time limits, and pauses between attempts.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
+use tokio::sync::watch;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take. Redis pauses for seconds when it forks or loads; beyond this the connection counts as lost.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pauses between attempts grow from the first to the last of these.
+const PAUSES_MS: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
+
+/// Files and switches of `REDIS_TLS_*`, with the meaning that MCP Mesh gives them.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    /// `REDIS_TLS_CA`: PEM file of the authorities that are trusted, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// `REDIS_TLS_CERT`: PEM file of our certificate; goes with `key`.
+    pub cert: Option<PathBuf>,
+    /// `REDIS_TLS_KEY`: PEM file of our key.
+    pub key: Option<PathBuf>,
+    /// `REDIS_TLS_SKIP_VERIFY`: accept any certificate.
+    pub skip_verify: bool,
+}
+
+impl TlsFiles {
+    fn any(&self) -> bool {
+        self.ca.is_some() || self.cert.is_some() || self.key.is_some() || self.skip_verify
+    }
+}
+
+/// Makes connections to one Redis.
+pub(super) struct Connector {
+    client: Client,
+    password: Option<String>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// Any `REDIS_TLS_*` setting turns TLS on, also for a `redis://` URL, as it does for the registry.
+    pub fn new(url: &str, tls: &TlsFiles) -> anyhow::Result<Connector> {
+        let mut url = url.to_owned();
+        if tls.any() {
+            if let Some(rest) = url.strip_prefix("redis://") {
+                url = format!("rediss://{rest}");
+            }
+            if tls.skip_verify && !url.contains('#') {
+                url.push_str("#insecure");
+            }
+        }
+        // The library's own text repeats the URL, and with it the password.
+        let info = url.as_str().into_connection_info().map_err(|_| anyhow::anyhow!("not a redis:// or rediss:// URL"))?;
+        let password = info.redis_settings().password().map(str::to_owned);
+        let client = if url.starts_with("rediss://") {
+            // Another part of the process may have chosen one already; either will do.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            Client::build_with_tls(info, certificates(tls)?)
+        } else {
+            Client::open(info)
+        };
+        Ok(Connector {
+            client: client.context("the TLS settings cannot be used")?,
+            password,
+        })
+    }
+
+    pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// What went wrong, for people: never with the password.
+    pub fn explain(&self, error: &RedisError) -> String {
+        let text = error.to_string();
+        match &self.password {
+            Some(password) if !password.is_empty() => text.replace(password.as_str(), "***"),
+            _ => text,
+        }
+    }
+}
+
+fn certificates(tls: &TlsFiles) -> anyhow::Result<TlsCertificates> {
+    let read =
+        |name: &str, path: &PathBuf| std::fs::read(path).with_context(|| format!("{name}={}: the file cannot be read", path.display()));
+    let client_tls = match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => Some(ClientTlsConfig {
+            client_cert: read("REDIS_TLS_CERT", cert)?,
+            client_key: read("REDIS_TLS_KEY", key)?,
+        }),
+        (None, None) => None,
+        _ => bail!("REDIS_TLS_CERT and REDIS_TLS_KEY go together: set both or neither"),
+    };
+    let root_cert = tls.ca.as_ref().map(|path| read("REDIS_TLS_CA", path)).transpose()?;
+    Ok(TlsCertificates { client_tls, root_cert })
+}
+
+/// Growing pauses, cut short by a stop.
+pub(super) struct Backoff {
+    stop: watch::Receiver<bool>,
+    failures: usize,
+}
+
+impl Backoff {
+    pub fn new(stop: watch::Receiver<bool>) -> Backoff {
+        Backoff { stop, failures: 0 }
+    }
+
+    /// Starts over with the shortest pause.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Waits; `Break` when told to stop.
+    pub async fn wait(&mut self) -> ControlFlow<()> {
+        let pause = Duration::from_millis(PAUSES_MS[self.failures.min(PAUSES_MS.len() - 1)]);
+        self.failures += 1;
+        let stopped = tokio::time::timeout(pause, self.stop.wait_for(|stop| *stop)).await;
+        if stopped.is_ok() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}

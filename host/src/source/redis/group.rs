@@ -1,0 +1,178 @@
+//! Which consumer group to read, and who else reads it.
+//!
+//! The documented group is taken over where a registry left off. But a registry that still reads it would take half of every trace, so
+//! then a group of our own is used, and kept to after a restart. A group that somebody asked for by name is used or refused.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, RedisResult, Value};
+use tokio::time::{Instant, sleep};
+
+use super::reply::{bytes, field, items, number};
+use super::{CONSUMER_PREFIX, DOCUMENTED_GROUP, OWN_GROUP, RedisConfig, Shared};
+
+/// A foreign consumer idle for longer than this is dead. The registry blocks for 5 s at a time.
+const FOREIGN_IDLE: Duration = Duration::from_secs(15);
+/// A consumer of ours idle for longer than this is dead: it reads twenty times a second.
+const OWN_IDLE: Duration = Duration::from_secs(3);
+/// A consumer that was there lately is watched for a sign of life: a little longer than a registry blocks.
+const WATCH: Duration = Duration::from_millis(6_000);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A consumer, as `XINFO CONSUMERS` tells.
+#[derive(Debug, Clone)]
+pub(super) struct Consumer {
+    pub name: String,
+    pub idle: Duration,
+    pub pending: u64,
+}
+
+impl Consumer {
+    fn is_ours(&self) -> bool {
+        self.name.starts_with(CONSUMER_PREFIX)
+    }
+
+    /// Not dead for certain.
+    pub fn lately(&self) -> bool {
+        self.idle < if self.is_ours() { OWN_IDLE } else { FOREIGN_IDLE }
+    }
+}
+
+/// The group to read; the inner error stops the start.
+pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &RedisConfig) -> RedisResult<anyhow::Result<String>> {
+    let stream = config.stream.as_str();
+    let (group, asked_for) = match &config.group {
+        Some(group) => (group.as_str(), true),
+        None => (DOCUMENTED_GROUP, false),
+    };
+    if !asked_for && groups(connection, stream).await?.iter().any(|name| name == OWN_GROUP) {
+        tracing::info!(group = OWN_GROUP, "reading with the group of an earlier time; MCP_MESH_TRACE_CONSUMER_GROUP would choose another");
+        return Ok(Ok(OWN_GROUP.to_owned()));
+    }
+    match live_foreign_reader(connection, stream, group).await? {
+        None => Ok(Ok(group.to_owned())),
+        Some(reader) if asked_for => Ok(Err(anyhow!(
+            "MCP_MESH_TRACE_CONSUMER_GROUP={group}: the consumer {reader:?} is reading that group, and would take a part of every trace; \
+             stop it, or choose a group of your own (leave the variable unset for {OWN_GROUP:?})"
+        ))),
+        Some(reader) => {
+            tracing::info!(
+                reader,
+                group = OWN_GROUP,
+                "the group {DOCUMENTED_GROUP} has a live reader; reading with a group of our own beside it"
+            );
+            Ok(Ok(OWN_GROUP.to_owned()))
+        }
+    }
+}
+
+/// The name of a consumer in `group` that is not ours and shows signs of life.
+async fn live_foreign_reader(connection: &mut MultiplexedConnection, stream: &str, group: &str) -> RedisResult<Option<String>> {
+    let foreign = |consumers: Vec<Consumer>| consumers.into_iter().filter(|own| !own.is_ours() && own.lately()).collect::<Vec<_>>();
+    let first = foreign(consumers(connection, stream, group).await?);
+    watch_for_life(connection, stream, group, first).await
+}
+
+/// Watches `suspects`; the name of the first that did something. The idle time of the dead grows as fast as time goes by.
+async fn watch_for_life(
+    connection: &mut MultiplexedConnection,
+    stream: &str,
+    group: &str,
+    suspects: Vec<Consumer>,
+) -> RedisResult<Option<String>> {
+    let start = Instant::now();
+    while !suspects.is_empty() && start.elapsed() < WATCH {
+        sleep(LOOK_EVERY).await;
+        let elapsed = start.elapsed();
+        let now = consumers(connection, stream, group).await?;
+        let moved =
+            |suspect: &&Consumer| now.iter().any(|own| own.name == suspect.name && own.idle + LOOK_EVERY / 2 < suspect.idle + elapsed);
+        if let Some(alive) = suspects.iter().find(moved) {
+            return Ok(Some(alive.name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until no other meshtrace reads the group: two would split every trace between them. Returns when this one may read.
+pub(super) async fn wait_for_our_turn(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut told = false;
+    loop {
+        let others = consumers(connection, &shared.stream, &shared.group).await?;
+        let other = others.into_iter().find(|own| own.is_ours() && own.name != shared.consumer && own.lately());
+        let Some(other) = other else { return Ok(()) };
+        if !told {
+            tracing::info!(
+                consumer = other.name,
+                "another meshtrace has been reading this group until just now; waiting for it to be gone"
+            );
+            told = true;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Makes stream and group if they are missing; the group begins with the stream's first entry.
+pub(super) async fn ensure(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let made: RedisResult<Value> =
+        redis::cmd("XGROUP").arg("CREATE").arg(&shared.stream).arg(&shared.group).arg("0").arg("MKSTREAM").query_async(connection).await;
+    match made {
+        Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// The consumers of a group; none when stream or group are not there.
+pub(super) async fn consumers(connection: &mut MultiplexedConnection, stream: &str, group: &str) -> RedisResult<Vec<Consumer>> {
+    let reply: RedisResult<Value> = redis::cmd("XINFO").arg("CONSUMERS").arg(stream).arg(group).query_async(connection).await;
+    Ok(found(reply)?.as_ref().map_or(&[][..], items).iter().filter_map(consumer).collect())
+}
+
+fn consumer(value: &Value) -> Option<Consumer> {
+    Some(Consumer {
+        name: String::from_utf8_lossy(bytes(field(value, "name")?)?).into_owned(),
+        idle: Duration::from_millis(number(field(value, "idle")?)?),
+        pending: number(field(value, "pending")?)?,
+    })
+}
+
+/// The names of a stream's groups; none when it is not there.
+async fn groups(connection: &mut MultiplexedConnection, stream: &str) -> RedisResult<Vec<String>> {
+    let reply: RedisResult<Value> = redis::cmd("XINFO").arg("GROUPS").arg(stream).query_async(connection).await;
+    let name = |group: &Value| Some(String::from_utf8_lossy(bytes(field(group, "name")?)?).into_owned());
+    Ok(found(reply)?.as_ref().map_or(&[][..], items).iter().filter_map(name).collect())
+}
+
+/// A reply about a stream or group; `None` when there is no such thing (`ERR no such key`, `NOGROUP`).
+pub(super) fn found(reply: RedisResult<Value>) -> RedisResult<Option<Value>> {
+    let missing = |error: &RedisError| error.code() == Some("NOGROUP") || error.to_string().contains("no such key");
+    match reply {
+        Err(error) if missing(&error) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Removes a consumer, unless something is pending for it: `XGROUP DELCONSUMER` throws that away. Looking and removing are one step.
+const REMOVE_IF_EMPTY: &str = r"
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
+  return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+return -1";
+
+/// Removes the consumer `name` if it has nothing pending.
+pub(super) async fn remove_if_empty(shared: &Shared, connection: &mut MultiplexedConnection, name: &str) -> RedisResult<()> {
+    redis::Script::new(REMOVE_IF_EMPTY).key(&shared.stream).arg(&shared.group).arg(name).invoke_async::<i64>(connection).await.map(drop)
+}
+
+/// Takes our consumer out of the group, on a clean end, if nothing is left pending for it.
+pub(super) async fn leave(shared: &Shared) {
+    let leaving = async {
+        let mut connection = shared.connector.connect().await?;
+        remove_if_empty(shared, &mut connection, &shared.consumer).await
+    };
+    if let Err(error) = leaving.await {
+        tracing::debug!(error = shared.connector.explain(&error), "the consumer stays in the group; the next start removes it");
+    }
+}

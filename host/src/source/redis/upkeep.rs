@@ -1,0 +1,111 @@
+//! What has to be looked after while reading goes on: retention, dead consumers, foreign readers.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+use tokio::sync::watch;
+
+use super::reply::{EntryId, field, items, time_ms};
+use super::{CONSUMER_PREFIX, Shared, group};
+
+/// Between two looks at the group.
+const EVERY: Duration = Duration::from_secs(5);
+/// One look in this many also trims.
+const TRIM_EVERY: u32 = 12;
+
+/// Looks after the stream and the group until told to stop; first at once.
+pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
+    let mut connection = None;
+    for round in 0u32.. {
+        let looked = tokio::select! {
+            looked = look(shared, &mut connection, round.is_multiple_of(TRIM_EVERY)) => looked,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        if let Err(error) = looked {
+            // The reader tells of lost connections.
+            tracing::debug!(error = shared.connector.explain(&error), "looking after the group failed; trying again");
+            connection = None;
+        }
+        if tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimming: bool) -> RedisResult<()> {
+    let connection = match kept {
+        Some(connection) => connection,
+        None => kept.insert(shared.connector.connect().await?),
+    };
+    if trimming && !shared.retention.is_zero() {
+        trim(shared, connection).await?;
+    }
+    let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
+    for dead in consumers.iter().filter(|own| !own.lately() && own.pending == 0 && own.name != shared.consumer) {
+        group::remove_if_empty(shared, connection, &dead.name).await?;
+    }
+    let foreign = consumers.iter().find(|own| own.lately() && !own.name.starts_with(CONSUMER_PREFIX)).map(|own| own.name.clone());
+    if shared.status.set_foreign_reader(foreign.clone()) {
+        match foreign {
+            Some(reader) => tracing::error!(
+                reader,
+                group = shared.group,
+                "another consumer has begun to read our group and takes a part of every trace; stop it, or give meshtrace a group of its own"
+            ),
+            None => tracing::info!(group = shared.group, "the other consumer of our group is gone"),
+        }
+    }
+    Ok(())
+}
+
+/// Trims what is older than the retention, but never what is pending or undelivered in our group: after a long outage the backlog is
+/// processed, not deleted.
+async fn trim(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut asking = redis::pipe();
+    asking.cmd("TIME");
+    asking.cmd("XINFO").arg("GROUPS").arg(&shared.stream);
+    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
+    let (time, groups, pending): (Value, Value, Value) = match asking.query_async(connection).await {
+        // The reader makes stream and group; until then there is nothing to trim.
+        Err(error) if error.code() == Some("NOGROUP") || error.to_string().contains("no such key") => return Ok(()),
+        other => other?,
+    };
+    let is_ours = |group: &&Value| field(group, "name").and_then(super::reply::bytes) == Some(shared.group.as_bytes());
+    let delivered = items(&groups).iter().find(is_ours).and_then(|group| EntryId::of(field(group, "last-delivered-id")?));
+    let oldest_pending = items(&pending).get(1).and_then(EntryId::of);
+    let Some(bound) = bound(time_ms(&time).unwrap_or(0), shared.retention, delivered, oldest_pending) else { return Ok(()) };
+    let trimmed: u64 = redis::cmd("XTRIM").arg(&shared.stream).arg("MINID").arg("~").arg(bound.to_string()).query_async(connection).await?;
+    if trimmed > 0 {
+        tracing::info!(entries = trimmed, "trimmed entries past MCP_MESH_TRACE_RETENTION from the stream");
+    }
+    Ok(())
+}
+
+/// Entries before this id may go.
+fn bound(now_ms: u64, retention: Duration, delivered: Option<EntryId>, oldest_pending: Option<EntryId>) -> Option<EntryId> {
+    let retention_ms = u64::try_from(retention.as_millis()).ok()?;
+    let aged = EntryId {
+        ms: now_ms.checked_sub(retention_ms)?,
+        seq: 0,
+    };
+    let kept = delivered?.min(oldest_pending.unwrap_or(delivered?));
+    Some(aged.min(kept)).filter(|bound| *bound > EntryId::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_never_reaches_what_is_pending_or_undelivered() {
+        let id = |ms| Some(EntryId { ms, seq: 3 });
+        let hour = Duration::from_secs(3_600);
+        let now = 10_000_000;
+        assert_eq!(bound(now, hour, id(9_000_000), None), Some(EntryId { ms: 6_400_000, seq: 0 }));
+        assert_eq!(bound(now, hour, id(5_000_000), None), id(5_000_000));
+        assert_eq!(bound(now, hour, id(9_000_000), id(4_000_000)), id(4_000_000));
+        assert_eq!(bound(now, hour, None, None), None);
+        assert_eq!(bound(now, hour, Some(EntryId::default()), None), None);
+    }
+}
