@@ -3,7 +3,7 @@
 //! One file per route; each has its path and its handler, and this page lists them. Handlers read the store and ask the
 //! [`Pipeline`]; what they cannot use they refuse with a JSON error that names it.
 //!
-//! Must never: write into the pipeline, encode a trace on a thread that other tasks need (see [`Api::render`]), or be
+//! Must never: write into the pipeline, encode a trace on a thread that other tasks need (see `Api::render`), or be
 //! known by an earlier stage. Only this stage knows axum and HTTP.
 
 mod connection;
@@ -30,11 +30,13 @@ use axum::http::{Method, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
 pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
 
 use self::connection::{BoundedListener, Bounds};
 use self::reply::Failure;
+use crate::go_duration::GoDuration;
 use crate::store::Store;
 
 /// Answers that are encoded at one time; more wait their turn. Each may hold a hundred traces as text.
@@ -64,21 +66,44 @@ pub struct ApiState {
 /// What every handler gets.
 struct Api {
     state: ApiState,
-    rendering: Semaphore,
+    rendering: Arc<Semaphore>,
+    /// [`ANSWER_TIMEOUT`], shorter in tests.
+    patience: Duration,
 }
 
 impl Api {
+    fn new(state: ApiState, patience: Duration) -> Api {
+        Api {
+            state,
+            rendering: Arc::new(Semaphore::new(MAX_RENDERING)),
+            patience,
+        }
+    }
+
+    /// What somebody within answers, unless it takes too long.
+    async fn answer<T>(&self, whose: &str, answer: Answer<'_, T>) -> Result<T, Failure> {
+        let late = |_| Failure::Unanswered(format!("{whose} did not answer within {}", GoDuration::from(self.patience)));
+        timeout(self.patience, answer).await.map_err(late)
+    }
+
     /// Runs work that takes time but never waits, such as encoding traces, beside the threads that move spans.
     async fn render(self: Arc<Self>, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
-        let _turn = self.rendering.acquire().await.map_err(|_| Failure::Broken)?;
-        let state = self.state.clone();
-        tokio::task::spawn_blocking(move || work(&state)).await.map_err(|_| Failure::Broken)
+        let turn = self.rendering.clone().acquire_owned().await.map_err(|_| Failure::Broken)?;
+        let rendered = tokio::task::spawn_blocking(move || {
+            // Until the work is done, also when nobody waits for it any more.
+            let _turn = turn;
+            work(&self.state)
+        });
+        rendered.await.map_err(|_| Failure::Broken)
     }
 }
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {
-    let api = Arc::new(Api { state, rendering: Semaphore::new(MAX_RENDERING) });
+    routes(Api::new(state, ANSWER_TIMEOUT))
+}
+
+fn routes(api: Api) -> Router {
     Router::new()
         .merge(status::route())
         .merge(list::route())
@@ -89,7 +114,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(ready::route())
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })
         .method_not_allowed_fallback(|method: Method| async move { Failure::NoSuchMethod(method.to_string()) })
-        .with_state(api)
+        .with_state(Arc::new(api))
 }
 
 /// Serves `router` until `shutdown`, then lets the answers under way finish, for three seconds at most.

@@ -10,7 +10,7 @@ mod open;
 mod schedule;
 mod stage;
 
-pub use stage::{Correlate, Handle, Summary, run};
+pub use stage::{Correlate, Counters, Handle, Question, Summary, run};
 
 use std::collections::HashMap;
 
@@ -80,7 +80,12 @@ pub struct Correlator {
     open_bytes: usize,
     open_spans: usize,
     watermark_ms: u64,
+    /// First entry of the oldest open trace, and the watermark when it was looked for.
+    oldest: (Option<u64>, u64),
 }
+
+/// All open traces are looked through for the oldest at most once in this much stream time.
+const LOOK_FOR_OLDEST_MS: u64 = 1_000;
 
 impl Correlator {
     /// A correlator without traces.
@@ -95,6 +100,7 @@ impl Correlator {
             open_bytes: 0,
             open_spans: 0,
             watermark_ms: 0,
+            oldest: (None, 0),
         }
     }
 
@@ -153,8 +159,12 @@ impl Correlator {
     }
 
     /// Numbers for status.
-    pub fn summary(&self) -> Summary {
-        let oldest = self.open.iter().map(|(_, open)| open.first_ms).min();
+    pub fn summary(&mut self) -> Summary {
+        let looked_ms = self.oldest.1;
+        if self.open.is_empty() || looked_ms == 0 || self.watermark_ms.saturating_sub(looked_ms) >= LOOK_FOR_OLDEST_MS {
+            self.oldest = (self.open.iter().map(|(_, open)| open.first_ms).min(), self.watermark_ms);
+        }
+        let oldest = self.oldest.0;
         Summary {
             active_traces: self.open.len(),
             total_spans: self.open_spans,

@@ -5,10 +5,15 @@
 //! `plugin` behind `export`, and `app`, the only one that knows them all.
 
 pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod correlate;
 pub mod decode;
+pub mod demo;
 pub mod encode;
 pub mod export;
+pub mod exporters;
 pub mod go_duration;
 pub mod model;
 pub mod plugin;

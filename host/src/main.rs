@@ -1,1 +1,7 @@
-fn main() {}
+//! The `meshtrace` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meshtrace::cli::main()
+}

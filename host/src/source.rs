@@ -4,6 +4,7 @@
 //! the entries' traces have been disposed of. It is the only stage that knows what the log is: nothing after it says Redis.
 
 mod batch;
+pub mod embedded;
 pub mod redis;
 mod settlement;
 mod status;

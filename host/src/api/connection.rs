@@ -25,7 +25,10 @@ pub(super) struct Bounds {
 impl Default for Bounds {
     /// 256 connections, 60 s.
     fn default() -> Self {
-        Bounds { connections: 256, silence: Duration::from_secs(60) }
+        Bounds {
+            connections: 256,
+            silence: Duration::from_secs(60),
+        }
     }
 }
 

@@ -103,5 +103,10 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 fn bad(error: &'static str, parameter: &str, given: &str, expected: String) -> Failure {
-    Failure::BadParameter { error, parameter: parameter.to_owned(), given: given.to_owned(), expected }
+    Failure::BadParameter {
+        error,
+        parameter: parameter.to_owned(),
+        given: given.to_owned(),
+        expected,
+    }
 }

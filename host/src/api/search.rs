@@ -19,17 +19,8 @@ use crate::store::Criteria;
 pub(super) const PATH: &str = "/trace/search";
 
 /// In the documents' order.
-const PARAMETERS: [&str; 9] = [
-    "parent_span_id",
-    "agent_name",
-    "operation",
-    "success",
-    "start_time",
-    "end_time",
-    "min_duration_ms",
-    "max_duration_ms",
-    "limit",
-];
+const PARAMETERS: [&str; 9] =
+    ["parent_span_id", "agent_name", "operation", "success", "start_time", "end_time", "min_duration_ms", "max_duration_ms", "limit"];
 
 pub(super) fn route() -> Router<Arc<Api>> {
     Router::new().route(PATH, get(search))

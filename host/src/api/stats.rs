@@ -8,10 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
+use super::Api;
 use super::reply::{self, Failure};
-use super::{ANSWER_TIMEOUT, Api};
 
 pub(super) const PATH: &str = "/trace/stats";
 
@@ -23,16 +22,15 @@ pub(super) fn route() -> Router<Arc<Api>> {
 }
 
 async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
-    let unanswered = |why: &str| Failure::Unanswered(format!("the {PLUGIN} plugin does not answer: {why}"));
-    let report = match timeout(ANSWER_TIMEOUT, api.state.pipeline.report(PLUGIN)).await {
-        Ok(Ok(Some(report))) => report,
-        Ok(Ok(None)) => return Err(Failure::StatisticsOff),
-        Ok(Err(reason)) => return Err(unanswered(&reason)),
-        Err(_) => return Err(unanswered(&format!("no report within {} s", ANSWER_TIMEOUT.as_secs()))),
+    let unanswered = |why: &str| Failure::Unanswered(format!("the {PLUGIN} plugin has no report: {why}"));
+    let report = match api.answer("the stats plugin", api.state.pipeline.report(PLUGIN)).await? {
+        Ok(Some(report)) => report,
+        Ok(None) => return Err(Failure::StatisticsOff),
+        Err(reason) => return Err(unanswered(&reason)),
     };
     // A plugin may write anything; what is not JSON is not called JSON.
     match serde_json::from_str::<&RawValue>(&report) {
         Ok(_) => Ok(reply::encoded(StatusCode::OK, report.into_bytes())),
-        Err(error) => Err(unanswered(&format!("its report is not JSON ({error})"))),
+        Err(error) => Err(unanswered(&format!("not JSON ({error})"))),
     }
 }

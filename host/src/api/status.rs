@@ -140,7 +140,15 @@ struct Plugin<'a> {
 
 impl<'a> Plugin<'a> {
     fn of(summary: &'a PluginSummary) -> Self {
-        let PluginSummary { name, state, required, exported, retries, failures, last_error } = summary;
+        let PluginSummary {
+            name,
+            state,
+            required,
+            exported,
+            retries,
+            failures,
+            last_error,
+        } = summary;
         Plugin {
             name,
             state,
@@ -169,7 +177,14 @@ struct Stored {
 
 impl Stored {
     fn of(counts: Counts, limits: Limits) -> Self {
-        let Counts { traces, bytes, removed_by_count, removed_by_bytes, removed_by_age, too_large } = counts;
+        let Counts {
+            traces,
+            bytes,
+            removed_by_count,
+            removed_by_bytes,
+            removed_by_age,
+            too_large,
+        } = counts;
         Stored {
             traces,
             bytes,

@@ -1,7 +1,7 @@
 //! Requests through the whole router, with a fake in the stages' place.
 
-mod fake;
 mod failures;
+mod fake;
 mod serving;
 mod shapes;
 
@@ -26,7 +26,11 @@ fn store() -> Arc<Store> {
 }
 
 fn state(store: Arc<Store>, fake: Fake) -> ApiState {
-    ApiState { store, pipeline: Arc::new(fake), enabled: true }
+    ApiState {
+        store,
+        pipeline: Arc::new(fake),
+        enabled: true,
+    }
 }
 
 async fn ask(state: &ApiState, method: Method, path: &str) -> Response<Body> {

@@ -10,10 +10,9 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
-use tokio::time::timeout;
 
 use super::reply::{self, Failure};
-use super::{ANSWER_TIMEOUT, Api, now_unix_ms};
+use super::{Api, now_unix_ms};
 use crate::encode;
 use crate::model::{Trace, TraceId};
 
@@ -31,9 +30,7 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
     if let Some(stored) = stored(&api, &id) {
         return api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await;
     }
-    let open = timeout(ANSWER_TIMEOUT, api.state.pipeline.open_trace(id.clone())).await;
-    let open = open.map_err(|_| Failure::Unanswered(format!("no word of open traces within {} s", ANSWER_TIMEOUT.as_secs())))?;
-    if let Some(open) = open {
+    if let Some(open) = api.answer("the correlator", api.state.pipeline.open_trace(id.clone())).await? {
         return api.render(move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
     }
     // It may have been decided between the two looks.

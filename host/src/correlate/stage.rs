@@ -38,6 +38,12 @@ pub struct Counters {
     pub late_parts: AtomicU64,
     rejected: [AtomicU64; 5],
     decided: [AtomicU64; 6],
+    open_traces: AtomicU64,
+    open_spans: AtomicU64,
+    open_bytes: AtomicU64,
+    remembered: AtomicU64,
+    /// Milliseconds of stream time plus one; 0 = there is no open trace.
+    oldest_age: AtomicU64,
 }
 
 const REJECTS: [&str; 5] = ["no_trace_id", "no_span_id", "unknown_event", "too_large", "too_many_fields"];
@@ -60,25 +66,46 @@ impl Counters {
         }
     }
 
+    fn publish(&self, summary: &Summary) {
+        let Summary {
+            active_traces,
+            total_spans,
+            open_bytes,
+            remembered,
+            oldest_age_ms,
+        } = summary;
+        self.open_traces.store(*active_traces as u64, Ordering::Relaxed);
+        self.open_spans.store(*total_spans as u64, Ordering::Relaxed);
+        self.open_bytes.store(*open_bytes as u64, Ordering::Relaxed);
+        self.remembered.store(*remembered as u64, Ordering::Relaxed);
+        self.oldest_age.store(oldest_age_ms.map_or(0, |age| age.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    /// Open traces as of the last batch; the age of the oldest is up to a second behind.
+    pub fn summary(&self) -> Summary {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Summary {
+            active_traces: load(&self.open_traces) as usize,
+            total_spans: load(&self.open_spans) as usize,
+            open_bytes: load(&self.open_bytes) as usize,
+            remembered: load(&self.remembered) as usize,
+            oldest_age_ms: load(&self.oldest_age).checked_sub(1),
+        }
+    }
+
     /// Entries that could not be decoded, by reason.
     pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> {
         REJECTS.into_iter().zip(self.rejected.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Traces and late parts decided, by why.
-    pub fn decided(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        DECISIONS.into_iter().map(Decision::as_str).zip(self.decided.iter().map(|count| count.load(Ordering::Relaxed)))
+    pub fn decided(&self) -> impl Iterator<Item = (Decision, u64)> {
+        DECISIONS.into_iter().zip(self.decided.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 
-/// What the API may ask.
-#[derive(Debug)]
-pub enum Question {
-    /// An open trace.
-    Trace(TraceId, oneshot::Sender<Option<Trace>>),
-    /// Numbers.
-    Summary(oneshot::Sender<Summary>),
-}
+/// The API asks for an open trace.
+pub type Question = (TraceId, oneshot::Sender<Option<Trace>>);
 
 /// Numbers for status.
 #[derive(Debug, Clone, Default)]
@@ -113,17 +140,8 @@ impl Handle {
     /// The open trace with this id; `None` also when the stage has ended.
     pub async fn open_trace(&self, id: TraceId) -> Option<Trace> {
         let (answer, asked) = oneshot::channel();
-        self.questions.send(Question::Trace(id, answer)).await.ok()?;
+        self.questions.send((id, answer)).await.ok()?;
         asked.await.ok()?
-    }
-
-    /// Numbers; zeroes when the stage has ended.
-    pub async fn summary(&self) -> Summary {
-        let (answer, asked) = oneshot::channel();
-        if self.questions.send(Question::Summary(answer)).await.is_err() {
-            return Summary::default();
-        }
-        asked.await.unwrap_or_default()
     }
 }
 
@@ -159,6 +177,7 @@ pub async fn run(stage: Correlate) {
         counters.events.fetch_add((batch.len() - rejected.len()) as u64, Ordering::Relaxed);
         counters.unreadable_values.store(decoder.unreadable_values(), Ordering::Relaxed);
         decided.iter().for_each(|decided| counters.decide(&decided.trace));
+        counters.publish(&correlator.summary());
         for (settlement, reject) in rejected {
             counters.reject(&reject);
             // The source takes settlements whatever happens to traces, so this cannot wait for ourselves.
@@ -216,10 +235,8 @@ async fn hand_on(
 }
 
 fn answer(correlator: &Correlator, question: Option<Question>) {
-    // Who asked may have gone away meanwhile.
-    match question {
-        Some(Question::Trace(id, answer)) => drop(answer.send(correlator.open_trace(&id))),
-        Some(Question::Summary(answer)) => drop(answer.send(correlator.summary())),
-        None => {}
+    if let Some((id, answer)) = question {
+        // Who asked may have gone away meanwhile.
+        drop(answer.send(correlator.open_trace(&id)));
     }
 }

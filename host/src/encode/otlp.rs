@@ -31,9 +31,15 @@ pub fn otlp(traces: &[&Trace]) -> Vec<u8> {
         }
     }
     let resource_spans = groups.found.into_iter().map(|(resource, spans)| ResourceSpans {
-        resource: Some(OtlpResource { attributes: resource_attributes(resource), ..OtlpResource::default() }),
+        resource: Some(OtlpResource {
+            attributes: resource_attributes(resource),
+            ..OtlpResource::default()
+        }),
         scope_spans: vec![ScopeSpans {
-            scope: Some(InstrumentationScope { name: SCOPE.to_owned(), ..InstrumentationScope::default() }),
+            scope: Some(InstrumentationScope {
+                name: SCOPE.to_owned(),
+                ..InstrumentationScope::default()
+            }),
             spans,
             ..ScopeSpans::default()
         }],
@@ -83,11 +89,9 @@ fn content_hash(state: &RandomState, resource: &Resource) -> u64 {
 
 fn resource_attributes(resource: &Resource) -> Vec<KeyValue> {
     let mut attributes = Vec::with_capacity(4 + resource.attributes.len());
-    for (key, text) in [
-        ("service.name", &resource.name),
-        ("service.instance.id", &resource.id),
-        ("process.runtime.name", &resource.runtime),
-    ] {
+    for (key, text) in
+        [("service.name", &resource.name), ("service.instance.id", &resource.id), ("process.runtime.name", &resource.runtime)]
+    {
         attributes.extend(text.get().map(|text| key_value(key, string(text))));
     }
     // A list, by the conventions: a host may have several addresses.
@@ -141,7 +145,10 @@ fn status(span: &Span) -> Option<OtlpStatus> {
         Status::Ok => StatusCode::Ok,
         Status::Error => StatusCode::Error,
     };
-    Some(OtlpStatus { code: code.into(), message: span.error.as_str().to_owned() })
+    Some(OtlpStatus {
+        code: code.into(),
+        message: span.error.as_str().to_owned(),
+    })
 }
 
 fn kind(kind: Kind) -> SpanKind {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Attribute, Decision, Kind, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, Trace, TraceId, UnixNanos, Value};
+use crate::model::{
+    Attribute, Decision, Kind, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, Trace, TraceId, UnixNanos, Value,
+};
 
 /// 2024-01-01T10:00:00Z in nanoseconds.
 pub(crate) const TEN_O_CLOCK: i128 = 1_704_103_200_000_000_000;
@@ -49,10 +51,8 @@ pub(crate) fn documented() -> Trace {
     };
     let mut root = span("x1y2z3w4-a5b6-c789-def0-123456789abc");
     root.resource = Arc::new(weather);
-    root.attributes = vec![
-        Attribute::new("args_count", Value::Integer(2)),
-        Attribute::new("capability", Value::Text(Text::own("get_weather"))),
-    ];
+    root.attributes =
+        vec![Attribute::new("args_count", Value::Integer(2)), Attribute::new("capability", Value::Text(Text::own("get_weather")))];
     let mut child = span("00f067aa0ba902b7");
     child.parent = Some(root.id.clone());
     child.name = Text::own("tool:process_data");

@@ -19,7 +19,12 @@ impl TraceBatch {
     /// A batch of these traces.
     pub fn new(traces: Vec<Arc<Trace>>) -> TraceBatch {
         let cells = || traces.iter().map(|_| OnceLock::new()).collect();
-        TraceBatch { json: cells(), otlp: cells(), columns: OnceLock::new(), traces }
+        TraceBatch {
+            json: cells(),
+            otlp: cells(),
+            columns: OnceLock::new(),
+            traces,
+        }
     }
 
     /// A batch of some of the rows of this one.

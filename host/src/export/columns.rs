@@ -126,7 +126,11 @@ struct Facts {
 
 impl Facts {
     fn of(trace: &Trace) -> Facts {
-        Facts { base_ms: trace.start().map_or(0, UnixNanos::get) / 1_000_000, parents: trace.parents(), root: trace.root() }
+        Facts {
+            base_ms: trace.start().map_or(0, UnixNanos::get) / 1_000_000,
+            parents: trace.parents(),
+            root: trace.root(),
+        }
     }
 }
 
@@ -145,7 +149,11 @@ impl TraceColumns {
         self.root_names.push(root.map_or(0, |(_, span)| strings.text(&span.name)));
         self.root_agents.push(root.map_or(0, |(_, span)| strings.text(&span.resource.name)));
         self.parts.push(trace.part);
-        let orphaned = trace.spans.iter().zip(&facts.parents).any(|(span, parent)| parent.is_none() && span.parent.as_ref().is_some_and(|id| *id != span.id));
+        let orphaned = trace
+            .spans
+            .iter()
+            .zip(&facts.parents)
+            .any(|(span, parent)| parent.is_none() && span.parent.as_ref().is_some_and(|id| *id != span.id));
         let bits = [
             (!trace.success(), FAILED),
             (!trace.complete(), INCOMPLETE),
@@ -175,7 +183,8 @@ impl SpanColumns {
         self.errors.push(strings.text(&span.error));
         self.start_offsets_ns.push(span.start.map_or(0, |start| start.get().saturating_sub(base_ms * 1_000_000)));
         self.durations_ns.push(span.duration().map_or(0, |duration| duration.nanos()));
-        let bits = [(span.start.is_none(), START_UNKNOWN), (span.duration().is_none(), DURATION_UNKNOWN), (span.state == SpanState::Open, OPEN)];
+        let bits =
+            [(span.start.is_none(), START_UNKNOWN), (span.duration().is_none(), DURATION_UNKNOWN), (span.state == SpanState::Open, OPEN)];
         self.flags.push(bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
         self.scopes.push(0);
     }

@@ -27,7 +27,11 @@ impl Delivery {
     /// `receipts` are those of each trace of the batch.
     pub fn new(batch: TraceBatch, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
         let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
-        Delivery { batch: Arc::new(batch), rows: Mutex::new(rows), settlements }
+        Delivery {
+            batch: Arc::new(batch),
+            rows: Mutex::new(rows),
+            settlements,
+        }
     }
 
     /// One exporter is done with these rows: it has taken those without a reason, and will never take the others.
@@ -38,12 +42,19 @@ impl Delivery {
         for (at, reason) in rows {
             let Some(row) = all.get_mut(at) else { continue };
             if let Some(reason) = reason {
-                row.dead = Some(Fate::Dead { stage: "export", plugin: Some(plugin.to_owned()), reason });
+                row.dead = Some(Fate::Dead {
+                    stage: "export",
+                    plugin: Some(plugin.to_owned()),
+                    reason,
+                });
             }
             row.waiting = row.waiting.saturating_sub(1);
             if row.waiting == 0 {
                 let fate = row.dead.take().unwrap_or(Fate::Delivered);
-                settled.push(Settlement { receipts: std::mem::take(&mut row.receipts), fate });
+                settled.push(Settlement {
+                    receipts: std::mem::take(&mut row.receipts),
+                    fate,
+                });
             }
         }
         settled
@@ -62,7 +73,10 @@ impl Delivery {
     pub async fn settle_unwanted(self) {
         let rows = self.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
-            let settlement = Settlement { receipts: row.receipts, fate: Fate::Delivered };
+            let settlement = Settlement {
+                receipts: row.receipts,
+                fate: Fate::Delivered,
+            };
             if self.settlements.send(settlement).await.is_err() {
                 return;
             }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::TraceBatch;
 use super::delivery::Delivery;
 use super::worker::{self, Patience, ReportRequest, Worker, WorkerStatus, WorkerSummary};
-use super::TraceBatch;
 use crate::correlate::Decided;
 use crate::source::Settlement;
 use crate::store::Store;
@@ -94,12 +94,22 @@ pub fn run(stage: Export, tasks: &mut Tasks) -> std::io::Result<Handle> {
     for worker in workers {
         let (queue, batches) = mpsc::channel(QUEUE);
         let (reports, requests) = mpsc::channel(16);
-        known.push(Known { name: worker.name.clone(), status: Arc::clone(&worker.status), reports });
+        known.push(Known {
+            name: worker.name.clone(),
+            status: Arc::clone(&worker.status),
+            reports,
+        });
         queues.push(queue);
         let (patience, runtime) = (Arc::clone(&patience), tasks.runtime());
         tasks.spawn_thread(format!("export-{}", worker.name), move || worker::run(worker, batches, requests, &patience, &runtime))?;
     }
-    let handle = Handle { shared: Arc::new(Shared { workers: known, exported: AtomicU64::new(0), patience }) };
+    let handle = Handle {
+        shared: Arc::new(Shared {
+            workers: known,
+            exported: AtomicU64::new(0),
+            patience,
+        }),
+    };
     let shared = Arc::clone(&handle.shared);
     tasks.spawn("export", feed(input, settlements, store, queues, shared));
     Ok(handle)
@@ -148,6 +158,14 @@ fn cut(waiting: &mut Vec<Decided>) -> (Vec<Arc<crate::model::Trace>>, Vec<Vec<cr
         spans += decided.trace.spans.len();
         spans <= BATCH_SPANS
     };
-    let count = waiting.iter().take(BATCH_TRACES).take_while({ let mut fits = fits; move |decided| fits(decided) }).count().max(1);
+    let count = waiting
+        .iter()
+        .take(BATCH_TRACES)
+        .take_while({
+            let mut fits = fits;
+            move |decided| fits(decided)
+        })
+        .count()
+        .max(1);
     waiting.drain(..count).map(|decided| (Arc::new(decided.trace), decided.receipts)).unzip()
 }

@@ -70,7 +70,11 @@ pub(super) struct StringsBuilder<'a> {
 impl<'a> StringsBuilder<'a> {
     pub fn new() -> StringsBuilder<'a> {
         let strings = Strings { ends: vec![0], ..Strings::default() };
-        StringsBuilder { strings, by_name: HashMap::default(), by_text: HashMap::default() }
+        StringsBuilder {
+            strings,
+            by_name: HashMap::default(),
+            by_text: HashMap::default(),
+        }
     }
 
     /// The index of a text of the model; 0 when absent.

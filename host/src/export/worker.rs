@@ -141,7 +141,12 @@ pub(super) fn run(
         match next {
             // Who asked may have gone away meanwhile.
             Next::Report(answer) => drop(answer.send(worker.exporter.report())),
-            Next::Batch(delivery) => Delivering { worker: &mut worker, delivery: &delivery, patience }.run(),
+            Next::Batch(delivery) => Delivering {
+                worker: &mut worker,
+                delivery: &delivery,
+                patience,
+            }
+            .run(),
             Next::End => break,
         }
     }
@@ -270,7 +275,11 @@ impl Delivering<'_> {
     }
 
     fn bury(&self, suspects: Vec<(usize, String)>) {
-        tracing::error!(plugin = self.worker.name, traces = suspects.len(), "traces that make the exporter fail go to the dead-letter stream");
+        tracing::error!(
+            plugin = self.worker.name,
+            traces = suspects.len(),
+            "traces that make the exporter fail go to the dead-letter stream"
+        );
         let status = &self.worker.status;
         status.exported_at_burial.store(status.exported.load(Ordering::Relaxed), Ordering::Relaxed);
         self.finish(suspects.into_iter().map(|(row, reason)| (row, Some(reason))).collect());

@@ -131,13 +131,14 @@ impl fmt::Debug for Name {
 }
 
 /// A text of a span: interned when it repeats, owned when it does not, absent when empty.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub enum Text {
     /// Interned.
     Name(Name),
     /// Its own.
     Own(Box<str>),
     /// Not there.
+    #[default]
     Absent,
 }
 

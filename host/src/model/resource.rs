@@ -46,12 +46,6 @@ impl Resource {
     }
 }
 
-impl Default for Text {
-    fn default() -> Self {
-        Text::Absent
-    }
-}
-
 /// Unites two lists whose keys are in byte order, each key once.
 pub(super) fn settle_attributes(ours: &mut Vec<Attribute>, theirs: Vec<Attribute>) {
     for attribute in theirs {

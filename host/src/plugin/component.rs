@@ -42,7 +42,9 @@ impl Component {
             bail!("plugin {name:?}: this is no WebAssembly file; expected a component, as built with --target wasm32-wasip2");
         }
         if wasm.starts_with(CORE_MODULE) {
-            bail!("plugin {name:?}: this is a core module; expected a component. Build with --target wasm32-wasip2, or make a component of it with wasm-tools component new");
+            bail!(
+                "plugin {name:?}: this is a core module; expected a component. Build with --target wasm32-wasip2, or make a component of it with wasm-tools component new"
+            );
         }
         let component = wasmtime::component::Component::new(&engine.wasmtime, wasm)
             .map_err(anyhow::Error::from)
@@ -55,8 +57,15 @@ impl Component {
             bail!("plugin {name:?}: {wrong}");
         }
         let linker = linker(engine)?;
-        let pre = linker.instantiate_pre(&component).map_err(anyhow::Error::from).with_context(|| format!("plugin {name:?} needs something that this host does not offer"))?;
-        Ok(Component { name: name.into(), engine: engine.clone(), pre })
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("plugin {name:?} needs something that this host does not offer"))?;
+        Ok(Component {
+            name: name.into(),
+            engine: engine.clone(),
+            pre,
+        })
     }
 }
 

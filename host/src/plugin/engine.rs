@@ -28,7 +28,8 @@ impl Engine {
     pub fn new() -> anyhow::Result<Engine> {
         let mut config = Config::new();
         config.wasm_component_model(true).epoch_interruption(true);
-        let wasmtime = wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("the WebAssembly engine cannot run on this machine")?;
+        let wasmtime =
+            wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("the WebAssembly engine cannot run on this machine")?;
         let weak = wasmtime.weak();
         // Holds the engine weakly, so it ends by itself when the last component has gone.
         let clock = move || {

@@ -78,14 +78,20 @@ fn accepts<T>(known: &BTreeMap<String, T>, name: &str) -> bool {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 /// One line of a plugin in the log: at most `max` bytes, control characters escaped.
 fn log(plugin: &str, level: u8, message: &str, max: usize) {
     let cut = message.floor_char_boundary(max);
-    let message: String = message[..cut].chars().flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>()).collect();
+    let message: String = message[..cut]
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>())
+        .collect();
     match level {
         0 => tracing::error!(target: "plugin", plugin, "{message}"),
         1 => tracing::warn!(target: "plugin", plugin, "{message}"),
@@ -108,7 +114,11 @@ const LINE_BYTES: usize = 4096;
 
 impl LogStream {
     pub fn new(plugin: &str, stream: &'static str) -> LogStream {
-        LogStream { plugin: plugin.into(), stream, line: Arc::default() }
+        LogStream {
+            plugin: plugin.into(),
+            stream,
+            line: Arc::default(),
+        }
     }
 
     fn take(&self, bytes: &[u8]) {

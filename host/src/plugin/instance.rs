@@ -51,7 +51,15 @@ impl Instance {
     /// # Errors
     /// What `init` says, or how it failed.
     pub fn start(component: Component, config: String, grants: Grants, limits: Limits) -> anyhow::Result<Instance> {
-        let mut instance = Instance { component, config, grants, limits, running: None, kept: None, kept_at: Instant::now() };
+        let mut instance = Instance {
+            component,
+            config,
+            grants,
+            limits,
+            running: None,
+            kept: None,
+            kept_at: Instant::now(),
+        };
         instance.running = Some(instance.begin()?);
         Ok(instance)
     }
@@ -90,7 +98,9 @@ impl Instance {
         self.arm(&mut running.store);
         match state.meshtrace_plugin_state().call_restore(&mut running.store, kept) {
             Ok(Ok(())) => {}
-            Ok(Err(reason)) => tracing::warn!(plugin = %self.component.name, reason, "the plugin did not take its earlier state; it begins anew"),
+            Ok(Err(reason)) => {
+                tracing::warn!(plugin = %self.component.name, reason, "the plugin did not take its earlier state; it begins anew")
+            }
             Err(error) => tracing::warn!(plugin = %self.component.name, error = explain(&error), "restoring the plugin's state failed"),
         }
     }
@@ -183,7 +193,8 @@ impl Exporter for Instance {
         if self.running.is_none() {
             return Ok(());
         }
-        self.call("flush", |running| running.exporter.meshtrace_plugin_trace_exporter().call_flush(&mut running.store)).map_err(CallError::text)?
+        self.call("flush", |running| running.exporter.meshtrace_plugin_trace_exporter().call_flush(&mut running.store))
+            .map_err(CallError::text)?
     }
 
     fn report(&mut self) -> Result<Option<String>, String> {
@@ -200,7 +211,10 @@ fn convert(outcome: trace_exporter::Outcome, rows: usize) -> Outcome {
     let pause = |ms: u32| Some(Duration::from_millis(ms.into())).filter(|pause| !pause.is_zero());
     match outcome {
         types::Outcome::Delivered => Outcome::Delivered,
-        types::Outcome::Retry(ms) => Outcome::Retry { after: pause(ms), reason: "the plugin asked to be offered it again".into() },
+        types::Outcome::Retry(ms) => Outcome::Retry {
+            after: pause(ms),
+            reason: "the plugin asked to be offered it again".into(),
+        },
         types::Outcome::Rejected(reason) => Outcome::Rejected(reason),
         types::Outcome::Partial(left) => {
             if let Some(wrong) = left.iter().find(|row| row.trace as usize >= rows) {

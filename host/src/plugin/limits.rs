@@ -17,6 +17,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { call_time: Duration::from_secs(5), memory_bytes: 256 * 1024 * 1024, table_elements: 100_000, log_message_bytes: 16 * 1024 }
+        Limits {
+            call_time: Duration::from_secs(5),
+            memory_bytes: 256 * 1024 * 1024,
+            table_elements: 100_000,
+            log_message_bytes: 16 * 1024,
+        }
     }
 }

@@ -46,6 +46,8 @@ pub struct SourceStatus {
     pub entries_trimmed: AtomicU64,
     /// Connections lost.
     pub disconnects: AtomicU64,
+    /// Entries that publishers offered and the embedded listener refused, because it held as much as it may.
+    pub entries_refused: AtomicU64,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -80,6 +82,8 @@ pub struct StatusSnapshot {
     pub entries_trimmed: u64,
     /// Connections lost since the start.
     pub disconnects: u64,
+    /// Entries refused by the embedded listener since the start.
+    pub entries_refused: u64,
 }
 
 impl SourceStatus {
@@ -135,6 +139,7 @@ impl SourceStatus {
             entries_dead: count(&self.entries_dead),
             entries_trimmed: count(&self.entries_trimmed),
             disconnects: count(&self.disconnects),
+            entries_refused: count(&self.entries_refused),
         }
     }
 }

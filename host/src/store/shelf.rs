@@ -98,7 +98,9 @@ impl Shelf {
     pub(super) fn shrink(&mut self, limits: &Limits, now_ms: u64, gone: &mut Vec<Arc<Trace>>) -> Removed<u64> {
         let mut removed = Removed::default();
         let age_ms = |held: &Held| now_ms.saturating_sub(held.decided_ms);
-        while limits.retention > Duration::ZERO && self.held.front().is_some_and(|held| u128::from(age_ms(held)) > limits.retention.as_millis()) {
+        while limits.retention > Duration::ZERO
+            && self.held.front().is_some_and(|held| u128::from(age_ms(held)) > limits.retention.as_millis())
+        {
             removed.by_age += self.remove_oldest(gone);
         }
         while self.held.len() > limits.max_traces {

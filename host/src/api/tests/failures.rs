@@ -1,5 +1,7 @@
 //! What is refused, and how it is said.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -102,8 +104,30 @@ async fn readiness_follows_the_source_and_says_why_not() {
         assert_eq!((status.is_success(), &body["ready"], &body["source"]), (ready, &json!(ready), &json!(source.as_str())));
     }
     let error = Some("connection refused".to_owned());
-    let state = state(store(), Fake { state: SourceState::Connecting, error, ..Fake::default() });
+    let state = state(
+        store(),
+        Fake {
+            state: SourceState::Connecting,
+            error,
+            ..Fake::default()
+        },
+    );
     let unready = json!({"ready": false, "source": "connecting", "reason": "connection refused"});
     assert_eq!(get(&state, "/ready").await, (StatusCode::SERVICE_UNAVAILABLE, unready));
     assert_eq!(get_ok(&state, "/health").await, json!({"status": "ok"}));
+}
+
+#[tokio::test]
+async fn a_stage_that_does_not_answer_costs_one_request_its_patience() {
+    let state = state(store(), Fake { stuck: true, ..Fake::default() });
+    for (path, whose) in [("/trace/unknown", "the correlator"), ("/trace/stats", "the stats plugin")] {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let router = crate::api::routes(crate::api::Api::new(state.clone(), Duration::from_millis(20)));
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body: Json = serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
+        assert_eq!(body, json!({"error": format!("{whose} did not answer within 20ms")}));
+    }
+    // What is stored is answered all the same.
+    assert_eq!(get_ok(&state, "/trace/list").await["total"], 1);
 }

@@ -12,16 +12,28 @@ pub(super) struct Fake {
     pub(super) report: Option<Result<String, String>>,
     pub(super) state: SourceState,
     pub(super) error: Option<String>,
+    /// It never answers.
+    pub(super) stuck: bool,
 }
 
 impl Pipeline for Fake {
     fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>> {
-        Box::pin(async move { self.open.clone().filter(|trace| trace.id == id) })
+        Box::pin(async move {
+            if self.stuck {
+                std::future::pending::<()>().await;
+            }
+            self.open.clone().filter(|trace| trace.id == id)
+        })
     }
 
     fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
         assert_eq!(plugin, "stats");
-        Box::pin(async move { self.report.clone().transpose() })
+        Box::pin(async move {
+            if self.stuck {
+                std::future::pending::<()>().await;
+            }
+            self.report.clone().transpose()
+        })
     }
 
     fn correlator(&self) -> CorrelatorSummary {

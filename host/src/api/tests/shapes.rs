@@ -9,7 +9,13 @@ const ID: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
 
 #[tokio::test]
 async fn the_status_has_the_documented_keys_and_more() {
-    let state = state(store(), Fake { state: SourceState::Running, ..Fake::default() });
+    let state = state(
+        store(),
+        Fake {
+            state: SourceState::Running,
+            ..Fake::default()
+        },
+    );
     let status = get_ok(&state, "/trace/status").await;
     assert_eq!(status["enabled"], true);
     for (part, expected) in [
@@ -139,7 +145,13 @@ async fn answers_say_when_tracing_is_disabled() {
 #[tokio::test]
 async fn statistics_are_the_plugins_own_words() {
     let report = r#"{"total_traces":1250,"success_rate":95.12}"#;
-    let state = state(store(), Fake { report: Some(Ok(report.to_owned())), ..Fake::default() });
+    let state = state(
+        store(),
+        Fake {
+            report: Some(Ok(report.to_owned())),
+            ..Fake::default()
+        },
+    );
     let response = ask(&state, Method::GET, "/trace/stats").await;
     assert_eq!(to_bytes(response.into_body(), usize::MAX).await.unwrap(), report);
 }

@@ -77,8 +77,8 @@ async fn claim(shared: &Shared, connection: &mut MultiplexedConnection, clock: &
     let mut claim = redis::cmd("XCLAIM");
     claim.arg(&shared.stream).arg(&shared.group).arg(&shared.consumer).arg(0);
     for id in ids {
-            claim.arg(id.to_string());
-        }
+        claim.arg(id.to_string());
+    }
     let mut pipeline = redis::pipe();
     pipeline.add_command(claim.arg("JUSTID").clone()).ignore();
     for id in ids {
@@ -106,8 +106,8 @@ async fn forget(shared: &Shared, connection: &mut MultiplexedConnection, ids: &[
     let mut ack = redis::cmd("XACK");
     ack.arg(&shared.stream).arg(&shared.group);
     for id in ids {
-            ack.arg(id.to_string());
-        }
+        ack.arg(id.to_string());
+    }
     ack.query_async::<()>(connection).await?;
     shared.status.entries_trimmed.fetch_add(ids.len() as u64, Ordering::Relaxed);
     tracing::warn!(

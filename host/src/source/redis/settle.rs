@@ -159,8 +159,8 @@ async fn bury(shared: &Shared, connection: &mut MultiplexedConnection, settlemen
         add.ignore();
     }
     let ack = moving.cmd("XACK").arg(&shared.stream).arg(&shared.group);
-    settlement.for receipt in receipts {
-            ack.arg(receipt.to_string());
-        }
+    for receipt in &settlement.receipts {
+        ack.arg(receipt.to_string());
+    }
     moving.query_async::<()>(connection).await
 }

@@ -1,0 +1,271 @@
+//! The composition root: the only file that knows every stage. It wires them once, waits, and takes them down from the head.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+use crate::config::{Config, SourceConfig};
+use crate::model::{Trace, TraceId};
+use crate::source::embedded::{Embedded, EmbeddedConfig};
+use crate::source::redis::Redis;
+use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
+use crate::store::Store;
+use crate::tasks::Tasks;
+use crate::{correlate, export, exporters};
+
+/// Batches of entries on their way to the correlator, at most.
+const ENTRY_QUEUE: usize = 4;
+/// Batches of decided traces on their way to the exporters, at most.
+const TRACE_QUEUE: usize = 4;
+/// Settlements on their way back, at most.
+const SETTLEMENT_QUEUE: usize = 1_024;
+/// From the signal to the end, at most.
+const DRAIN: Duration = Duration::from_secs(10);
+/// From the signal until exporters stop repeating what they could not deliver.
+const PATIENCE: Duration = Duration::from_secs(7);
+
+/// A running host.
+pub struct App {
+    tasks: Tasks,
+    stop: watch::Sender<bool>,
+    failures: mpsc::Receiver<anyhow::Error>,
+    /// What the API sees of it.
+    pub stages: Arc<Stages>,
+    /// Where the API listens.
+    pub api_address: std::net::SocketAddr,
+    /// Where the embedded listener listens, if that is the source.
+    pub embedded_address: Option<std::net::SocketAddr>,
+    /// Where the json exporter writes, if it runs.
+    pub json_dir: Option<PathBuf>,
+}
+
+/// The stages' handles, as the API asks them.
+pub struct Stages {
+    source: Arc<SourceStatus>,
+    correlate: correlate::Handle,
+    export: export::Handle,
+    exporter_type: String,
+}
+
+impl App {
+    /// Starts everything that `config` wants. Exporters come first: an exporter that cannot start stops the start before anything has been read.
+    ///
+    /// # Errors
+    /// What cannot be started, and why.
+    pub async fn start(config: Config) -> anyhow::Result<App> {
+        let Config {
+            enabled,
+            source,
+            rules,
+            exporters,
+            store,
+            listen,
+            log: _,
+        } = config;
+        let mut tasks = Tasks::new(tokio::runtime::Handle::current());
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("MESHTRACE_LISTEN={listen}: the API cannot listen there"))?;
+        let api_address = listener.local_addr()?;
+        let exporter_type = exporters.kind.clone();
+        let json_dir = exporters::json_dir(&exporters);
+        // Compiling takes the processor for a while; the API's threads stay free meanwhile.
+        let workers = tokio::task::spawn_blocking(move || exporters::start(&exporters)).await.context("starting the exporters")??;
+        let store = Arc::new(Store::new(store));
+        let status = Arc::new(SourceStatus::default());
+        let (stop, stopping) = watch::channel(false);
+        let (failed, failures) = mpsc::channel(1);
+        let (entries, entries_in) = mpsc::channel(ENTRY_QUEUE);
+        let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+        let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
+        let (correlate, questions) = correlate::Handle::new();
+        let stage = correlate::Correlate {
+            rules,
+            input: entries_in,
+            output: decided,
+            settlements: settlements.clone(),
+            questions,
+            counters: Arc::clone(&correlate.counters),
+        };
+        let runtime = tasks.runtime();
+        tasks.spawn_thread("correlate".into(), move || runtime.block_on(correlate::run(stage)))?;
+        let stage = export::Export {
+            input: decided_in,
+            settlements,
+            store: Arc::clone(&store),
+            workers,
+        };
+        let export = export::run(stage, &mut tasks)?;
+        let ends = SourceEnds {
+            out: entries,
+            settlements: settlements_in,
+            status: Arc::clone(&status),
+            stop: stopping.clone(),
+            failed,
+        };
+        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
+        let stages = Arc::new(Stages {
+            source: status,
+            correlate,
+            export,
+            exporter_type,
+        });
+        let state = ApiState {
+            store,
+            pipeline: Arc::clone(&stages) as Arc<dyn Pipeline>,
+            enabled,
+        };
+        serve_api(&tasks, listener, state, stopping);
+        Ok(App {
+            tasks,
+            stop,
+            failures,
+            stages,
+            api_address,
+            embedded_address,
+            json_dir,
+        })
+    }
+
+    /// Waits until `signal`, or until something fails that stops the host.
+    ///
+    /// # Errors
+    /// What failed.
+    pub async fn run_until(&mut self, signal: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            () = signal => Ok(()),
+            Some(error) = self.failures.recv() => Err(error),
+        }
+    }
+
+    /// Takes the host down: reading stops, what is complete is exported and acknowledged, exporters are flushed; what is not complete stays with the log.
+    ///
+    /// # Errors
+    /// Names what had not ended after ten seconds.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let App { tasks, stop, failures: _, stages, .. } = self;
+        tracing::info!("stopping: what is complete is exported and acknowledged, the rest stays in the log");
+        stages.export.end_patience_at(Instant::now() + PATIENCE);
+        // Nobody listens any more if everything has ended already.
+        let _ = stop.send(true);
+        match tasks.ended(DRAIN).await {
+            Ok(()) => Ok(()),
+            Err(names) => Err(anyhow!("still running after {} s, left behind: {}", DRAIN.as_secs(), names.join(", "))),
+        }
+    }
+}
+
+/// What a source is connected to.
+struct SourceEnds {
+    out: mpsc::Sender<Batch>,
+    settlements: mpsc::Receiver<Settlement>,
+    status: Arc<SourceStatus>,
+    stop: watch::Receiver<bool>,
+    failed: mpsc::Sender<anyhow::Error>,
+}
+
+async fn start_source(tasks: &Tasks, source: SourceConfig, ends: SourceEnds) -> anyhow::Result<Option<std::net::SocketAddr>> {
+    let SourceEnds { out, settlements, status, stop, failed } = ends;
+    match source {
+        SourceConfig::Embedded { address, password, stream } => {
+            let mut config = EmbeddedConfig::new(address);
+            config.password = password;
+            config.stream = stream;
+            let embedded = Embedded::bind(config).await?;
+            let address = embedded.local_addr();
+            tasks.spawn("source", embedded.run(out, settlements, status, stop));
+            Ok(Some(address))
+        }
+        SourceConfig::Redis(config) => {
+            tasks.spawn("source", async move {
+                match Redis::prepare(config, Arc::clone(&status), stop.clone()).await {
+                    Ok(Some(redis)) => redis.run(out, settlements, stop).await,
+                    Ok(None) => status.set_state(SourceState::Stopped),
+                    // Received unless the host is stopping anyway.
+                    Err(error) => drop(failed.send(error).await),
+                }
+            });
+            Ok(None)
+        }
+    }
+}
+
+fn serve_api(tasks: &Tasks, listener: TcpListener, state: ApiState, mut stop: watch::Receiver<bool>) {
+    let router = api::router(state);
+    tasks.spawn("api", async move {
+        let stopped = async move {
+            // An error means that the host is gone, which is a stop too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = api::serve(listener, router, stopped).await {
+            tracing::error!(%error, "the API ended");
+        }
+    });
+}
+
+impl Stages {
+    /// Traces and late parts exported so far.
+    pub fn exported(&self) -> u64 {
+        self.export
+            .summaries()
+            .iter()
+            .map(|worker| worker.exported + worker.rejected)
+            .min()
+            .unwrap_or_else(|| self.export.exported_traces())
+    }
+}
+
+impl Pipeline for Stages {
+    fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>> {
+        Box::pin(self.correlate.open_trace(id))
+    }
+
+    fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
+        Box::pin(self.export.report(plugin))
+    }
+
+    fn correlator(&self) -> CorrelatorSummary {
+        let counters = &self.correlate.counters;
+        let summary = counters.summary();
+        CorrelatorSummary {
+            active_traces: summary.active_traces as u64,
+            total_spans: summary.total_spans as u64,
+            oldest_age: summary.oldest_age_ms.map(Duration::from_millis),
+            late_parts: counters.late_parts.load(std::sync::atomic::Ordering::Relaxed),
+            decided: counters.decided().collect(),
+        }
+    }
+
+    fn exporter(&self) -> ExporterSummary {
+        let plugin = |worker: export::WorkerSummary| PluginSummary {
+            state: if worker.holding.is_some() { "holding" } else { "running" }.to_owned(),
+            required: true,
+            exported: worker.exported,
+            retries: worker.retries,
+            failures: worker.failures,
+            last_error: worker.holding.or(worker.last_error),
+            name: worker.name,
+        };
+        ExporterSummary {
+            type_name: self.exporter_type.clone(),
+            exported_traces: self.exported(),
+            plugins: self.export.summaries().into_iter().map(plugin).collect(),
+        }
+    }
+
+    fn source(&self) -> StatusSnapshot {
+        self.source.snapshot()
+    }
+
+    fn input(&self) -> Vec<(&'static str, u64)> {
+        let counters = &self.correlate.counters;
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let mut counts = vec![("events", load(&counters.events)), ("unreadable_values", load(&counters.unreadable_values))];
+        counts.extend(counters.rejected());
+        counts
+    }
+}

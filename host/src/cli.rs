@@ -1,0 +1,157 @@
+//! The command line.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
+use crate::demo;
+use crate::plugin::{Bundled, Library};
+
+/// Runs the command; the exit code says whether it did what it was asked.
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let done = match matches.subcommand() {
+        Some(("config", matches)) => sources(matches).and_then(show_config),
+        Some(("demo", matches)) => sources(matches).and_then(|sources| demo_mode(sources, matches.get_flag("once"))),
+        Some(("plugin", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => sources(matches).and_then(list_plugins),
+            _ => Ok(()),
+        },
+        Some((_, matches)) => sources(matches).and_then(run),
+        None => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("meshtrace: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let once = Arg::new("once").long("once").action(ArgAction::SetTrue).help("End after one pass over the captured events");
+    Command::new("meshtrace")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Span events of MCP Mesh agents to traces, through WebAssembly exporters")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(Command::new("run").about("Read events, export traces, answer queries")))
+        .subcommand(with_settings(Command::new("demo").about("All of it on captured events, without Redis and agents")).arg(once))
+        .subcommand(with_settings(Command::new("config").about("Print the settings in force and where each comes from")))
+        .subcommand(
+            Command::new("plugin")
+                .about("Plugins")
+                .subcommand_required(true)
+                .subcommand(with_settings(Command::new("list").about("The plugins there are"))),
+        )
+}
+
+/// Every setting as a flag.
+fn with_settings(command: Command) -> Command {
+    let config = Arg::new("config-file")
+        .long("config")
+        .value_name("FILE")
+        .help("Configuration file [default: meshtrace.toml, if there is one] [env: MESHTRACE_CONFIG]");
+    SETTINGS.iter().fold(command.arg(config), |command, setting| {
+        let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
+        let help = format!("{}{default} [env: {}]", setting.help, setting.env);
+        command.arg(Arg::new(setting.key).long(setting.flag()).value_name("VALUE").help(help))
+    })
+}
+
+fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
+    let environment: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+    let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()))).collect();
+    let file = matches.get_one::<String>("config-file").or_else(|| environment.get("MESHTRACE_CONFIG")).map(PathBuf::from);
+    let mut sources = Sources { environment, flags, ..Sources::default() };
+    sources.read_file(file.as_deref())?;
+    Ok(sources)
+}
+
+fn show_config(sources: Sources) -> anyhow::Result<()> {
+    let values = Values::new(sources)?;
+    print!("{}", values.describe());
+    Config::new(&values).map(drop)
+}
+
+fn list_plugins(sources: Sources) -> anyhow::Result<()> {
+    let config = Config::new(&Values::new(sources)?)?;
+    let library = Library::open(config.exporters.plugin_dir.as_deref())?;
+    let dropped_in: Vec<&str> = library.dropped_in().collect();
+    for name in library.names() {
+        let bundled = Bundled::names().any(|own| own == name);
+        let origin = match (dropped_in.contains(&name.as_str()), bundled) {
+            (true, true) => "plugin directory, instead of the bundled one",
+            (true, false) => "plugin directory",
+            _ => "bundled",
+        };
+        println!("{name:<20} {origin}");
+    }
+    Ok(())
+}
+
+fn run(sources: Sources) -> anyhow::Result<()> {
+    let config = Config::new(&Values::new(sources)?)?;
+    start_log(&config.log)?;
+    runtime()?.block_on(async {
+        let what = match &config.source {
+            _ if !config.enabled => "nothing (MCP_MESH_DISTRIBUTED_TRACING_ENABLED=false)".to_owned(),
+            SourceConfig::Redis(redis) => format!("stream {}", redis.stream),
+            SourceConfig::Embedded { stream, .. } => format!("stream {stream}, written to the embedded listener"),
+        };
+        let mut app = App::start(config).await?;
+        tracing::info!("meshtrace {} reads {what}; API on http://{}", env!("CARGO_PKG_VERSION"), app.api_address);
+        let ended = app.run_until(stop_signal()).await;
+        let stopped = app.stop().await;
+        ended.and(stopped)
+    })
+}
+
+fn demo_mode(mut sources: Sources, once: bool) -> anyhow::Result<()> {
+    sources.defaults = demo::defaults();
+    let config = Config::new(&Values::new(sources)?)?;
+    start_log(&config.log)?;
+    runtime()?.block_on(demo::run(config, once, stop_signal()))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The log goes to standard error: standard output is the console exporter's.
+fn start_log(filter: &str) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!(
+            "MESHTRACE_LOG={filter}: expected error, warn, info, debug, trace or a filter such as info,meshtrace::source=debug ({error})"
+        )
+    })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    Ok(())
+}
+
+/// Ctrl-C or SIGTERM. Handlers are in place as soon as this is called.
+fn stop_signal() -> impl Future<Output = ()> {
+    let signals = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    async move {
+        match signals {
+            Ok((mut interrupt, mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be watched; only a kill will end this");
+                std::future::pending().await
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Configuration: flags over environment over `meshtrace.toml` over defaults.
+//!
+//! Every setting is one row of [`settings::SETTINGS`]; flags, environment names, the file's keys, help and `meshtrace config` all come from there. The
+//! environment names that MCP Mesh documents keep their names and defaults. Whatever is not understood stops the start, with its
+//! name, what was given, and what is allowed.
+
+mod parse;
+mod settings;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::correlate::Rules;
+use crate::source::redis::{RedisConfig, TlsFiles};
+use crate::store;
+pub use settings::{SETTINGS, Setting};
+pub use values::{Origin, Sources, Values};
+
+/// Everything that can be set, understood.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether events are read at all.
+    pub enabled: bool,
+    /// Where from.
+    pub source: SourceConfig,
+    /// When traces are decided.
+    pub rules: Rules,
+    /// Which exporters run.
+    pub exporters: ExporterConfig,
+    /// What the query store keeps.
+    pub store: store::Limits,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
+    pub log: String,
+}
+
+/// Where events come from.
+#[derive(Debug, Clone)]
+pub enum SourceConfig {
+    /// A consumer group of a Redis stream.
+    Redis(RedisConfig),
+    /// A listener of our own.
+    Embedded {
+        /// Where it listens.
+        address: String,
+        /// What clients have to know.
+        password: Option<String>,
+        /// The stream that they may write.
+        stream: String,
+    },
+}
+
+/// Which exporters run, and how.
+#[derive(Debug, Clone)]
+pub struct ExporterConfig {
+    /// `TRACE_EXPORTER_TYPE` as given.
+    pub kind: String,
+    /// `TRACE_ENABLE_STATS`.
+    pub stats: bool,
+    /// `TRACE_PRETTY_OUTPUT`.
+    pub pretty: bool,
+    /// `TRACE_JSON_OUTPUT_DIR`.
+    pub json_dir: PathBuf,
+    /// Whether the directory is the default rather than somebody's choice.
+    pub json_dir_is_default: bool,
+    /// `MESHTRACE_JSON_MODE`: `files` or `lines`.
+    pub json_mode: String,
+    /// Bytes of one file of lines.
+    pub json_max_bytes: u64,
+    /// Rotated files of lines that are kept.
+    pub json_max_files: u64,
+    /// Where plugins are dropped in.
+    pub plugin_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Understands `values`.
+    ///
+    /// # Errors
+    /// All that is wrong, a line each.
+    pub fn new(values: &Values) -> anyhow::Result<Config> {
+        let mut read = values.reader();
+        let tls = TlsFiles {
+            ca: read.optional("redis_tls_ca").map(PathBuf::from),
+            cert: read.optional("redis_tls_cert").map(PathBuf::from),
+            key: read.optional("redis_tls_key").map(PathBuf::from),
+            skip_verify: read.get("redis_tls_skip_verify", parse::boolean),
+        };
+        let retention = read.get("trace_retention", parse::duration);
+        let redis = RedisConfig {
+            url: read.get("redis_url", parse::redis_url),
+            tls,
+            stream: read.get("stream", parse::text),
+            group: read.optional("consumer_group"),
+            count: read.get("batch_size", parse::batch_size),
+            retention,
+        };
+        let config = Config {
+            enabled: read.get("tracing_enabled", parse::boolean),
+            source: SourceConfig::of(redis),
+            rules: Rules {
+                quiet_ms: millis(read.get("quiet_period", parse::duration)),
+                parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
+                timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
+                max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
+                max_spans: read.get("max_trace_spans", parse::count),
+                max_open_bytes: read.get("max_open_bytes", parse::count),
+                remember_ms: millis(read.get("remember", parse::duration)),
+                max_remembered: read.get("max_remembered", parse::count),
+            },
+            exporters: ExporterConfig {
+                kind: read.get("exporter_type", parse::text),
+                stats: read.get("enable_stats", parse::boolean),
+                pretty: read.get("pretty_output", parse::boolean),
+                json_dir: PathBuf::from(read.get("json_output_dir", parse::text)),
+                json_dir_is_default: values.origin("json_output_dir") == Origin::Default,
+                json_mode: read.get("json_mode", parse::json_mode),
+                json_max_bytes: read.get("json_max_bytes", parse::count) as u64,
+                json_max_files: read.get("json_max_files", parse::count) as u64,
+                plugin_dir: read.optional("plugin_dir").map(PathBuf::from),
+            },
+            store: store::Limits {
+                max_traces: read.get("store_traces", parse::count),
+                retention,
+                max_bytes: read.get("store_bytes", parse::count) as u64,
+            },
+            listen: read.get("listen", parse::address).into(),
+            log: read.get("log", parse::text),
+        };
+        let problems = read.problems();
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+        Ok(config)
+    }
+}
+
+impl SourceConfig {
+    fn of(redis: RedisConfig) -> SourceConfig {
+        let Some(rest) = redis.url.strip_prefix("embedded://") else { return SourceConfig::Redis(redis) };
+        let (user, address) = rest.rsplit_once('@').map_or((None, rest), |(user, address)| (Some(user), address));
+        let password = user.map(|user| user.split_once(':').map_or(user, |(_, password)| password).to_owned());
+        SourceConfig::Embedded {
+            address: address.trim_end_matches('/').to_owned(),
+            password: password.filter(|password| !password.is_empty()),
+            stream: redis.stream,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

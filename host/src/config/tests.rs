@@ -1,0 +1,91 @@
+//! Precedence, and what is refused.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Config, Origin, SETTINGS, SourceConfig, Sources, Values};
+
+fn environment(pairs: &[(&str, &str)]) -> Sources {
+    Sources {
+        environment: pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        ..Sources::default()
+    }
+}
+
+fn refused(sources: Sources) -> String {
+    let config = Values::new(sources).and_then(|values| Config::new(&values));
+    config.expect_err("a refusal").to_string()
+}
+
+#[test]
+fn the_documented_defaults_hold() {
+    let config = Config::new(&Values::new(Sources::default()).expect("values")).expect("a configuration");
+    assert!(config.enabled && config.exporters.stats && config.exporters.pretty);
+    assert_eq!((config.exporters.kind.as_str(), config.exporters.json_dir), ("console", PathBuf::from("/tmp")));
+    assert_eq!((config.rules.timeout_ms, config.rules.quiet_ms, config.rules.parent_wait_ms), (300_000, 5_000, 30_000));
+    assert_eq!((config.store.max_traces, config.store.retention), (1_000, Duration::from_secs(86_400)));
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8090");
+    let SourceConfig::Redis(redis) = config.source else { panic!("not Redis") };
+    assert_eq!((redis.url.as_str(), redis.stream.as_str(), redis.group, redis.count), ("redis://localhost:6379", "mesh:trace", None, 500));
+}
+
+#[test]
+fn flags_go_over_environment_over_file_over_defaults() {
+    let mut sources = environment(&[("TRACE_TIMEOUT", "2m"), ("MESHTRACE_PARENT_WAIT", "2s")]);
+    sources.file = Some(("meshtrace.toml".into(), "trace_timeout = \"1m\"\nparent_wait = \"1s\"\nquiet_period = \"1s\"".into()));
+    sources.flags = BTreeMap::from([("trace_timeout", "3m".to_owned())]);
+    let values = Values::new(sources).expect("values");
+    let rules = Config::new(&values).expect("a configuration").rules;
+    assert_eq!((rules.timeout_ms, rules.parent_wait_ms, rules.quiet_ms), (180_000, 2_000, 1_000));
+    assert_eq!(values.origin("trace_timeout"), Origin::Flag);
+    assert_eq!(values.origin("parent_wait"), Origin::Environment);
+    assert!(values.describe().contains("# meshtrace.toml; MESHTRACE_QUIET_PERIOD"));
+}
+
+#[test]
+fn a_bad_value_is_named_with_what_was_given_and_what_is_allowed() {
+    for (variable, given) in [
+        ("TRACE_TIMEOUT", "5 minutes"),
+        ("TRACE_TIMEOUT", "0"),
+        ("TRACE_BATCH_SIZE", "0"),
+        ("TRACE_PRETTY_OUTPUT", "maybe"),
+        ("MESHTRACE_LISTEN", "8090"),
+        ("REDIS_URL", "localhost:6379"),
+        ("MESHTRACE_JSON_MODE", "xml"),
+    ] {
+        let error = refused(environment(&[(variable, given)]));
+        assert!(error.starts_with(&format!("{variable}={given}: expected ")), "{error}");
+    }
+    let mut sources = Sources::default();
+    sources.flags.insert("trace_timeout", "x".into());
+    assert!(refused(sources).starts_with("--trace-timeout=x: expected a Go duration"));
+}
+
+#[test]
+fn all_bad_values_are_named_at_once_and_no_secret_with_them() {
+    let error = refused(environment(&[("TRACE_TIMEOUT", "x"), ("TRACE_BATCH_SIZE", "-1"), ("REDIS_URL", "http://u:hunter2@h")]));
+    assert_eq!(error.lines().count(), 3);
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn unknown_keys_and_variables_are_refused() {
+    let mut sources = Sources::default();
+    sources.file = Some(("meshtrace.toml".into(), "trace_time_out = \"1m\"".into()));
+    assert!(refused(sources).contains("unknown key \"trace_time_out\""));
+    assert!(refused(environment(&[("MESHTRACE_PARENTWAIT", "1s")])).contains("unknown environment variable MESHTRACE_PARENTWAIT"));
+    Values::new(environment(&[("MESHTRACE_SERVICE_HOST", "10.0.0.1"), ("MESHTRACE_PORT_8090_TCP", "x"), ("MESHTRACE_LISTEN", "")]))
+        .expect("not ours");
+}
+
+#[test]
+fn an_embedded_url_listens() {
+    let values = Values::new(environment(&[("REDIS_URL", "embedded://:pw@127.0.0.1:7000")])).expect("values");
+    let SourceConfig::Embedded { address, password, .. } = Config::new(&values).expect("a configuration").source else {
+        panic!("not embedded")
+    };
+    assert_eq!((address.as_str(), password.as_deref()), ("127.0.0.1:7000", Some("pw")));
+    assert!(!values.describe().contains("pw@"));
+    assert_eq!(values.describe().lines().count(), SETTINGS.len());
+}

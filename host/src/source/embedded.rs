@@ -1,0 +1,163 @@
+//! A source without Redis: the host listens itself, and unmodified publishers send it what they would send to Redis.
+//!
+//! It speaks as much RESP2 and RESP3 as clients need to connect, and takes `XADD` to one stream. Whatever it is sent, it neither
+//! ends nor grows beyond its [`Bounds`]; agents that are refused an entry drop it and go on, as they do without Redis.
+//!
+//! **What it guarantees.** An entry that was answered with an id is handed on once, in the order of the ids, and held with all its
+//! fields until it is settled. A stop hands on everything that was accepted. **What it does not.** All of it is in memory: a
+//! crash or a kill loses every entry whose trace was not exported, and dead letters too. Nobody else can read the stream, and
+//! `MAXLEN` or `MINID` trim nothing: memory is bounded by what is held, not by what publishers think of.
+//!
+//! ```text
+//! connections ──XADD──► log ──► pump ──► next stage        (listener, connection, conversation: bytes to commands
+//!                        ▲       │                          request, reply: RESP; command, session, xadd: what they do
+//!                        └───────┴◄─── settlements          log, payload, clock: what is held, and since when)
+//! ```
+
+mod bounds;
+mod clock;
+mod command;
+mod connection;
+mod conversation;
+mod dead;
+mod entry_id;
+mod input;
+mod listener;
+mod log;
+mod payload;
+mod pump;
+mod reply;
+mod request;
+mod seldom;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod xadd;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+pub use bounds::Bounds;
+pub use dead::{DeadLetter, DeadLetters};
+
+use self::log::Log;
+use self::shared::Shared;
+use super::{Batch, Settlement, SourceState, SourceStatus};
+
+/// What stands in status where a consumer group does beside Redis: there is none.
+const GROUP: &str = "embedded";
+
+/// Where to listen, and for what.
+#[derive(Clone)]
+pub struct EmbeddedConfig {
+    /// `host:port`; port 0 for any that is free.
+    pub address: String,
+    /// What clients must give to `AUTH` or `HELLO` (as user `default`, or none), if anything.
+    pub password: Option<String>,
+    /// The one key that `XADD` takes. Default `mesh:trace`.
+    pub stream: String,
+    /// How much is taken.
+    pub bounds: Bounds,
+}
+
+impl EmbeddedConfig {
+    /// With no password, and defaults.
+    pub fn new(address: impl Into<String>) -> EmbeddedConfig {
+        EmbeddedConfig {
+            address: address.into(),
+            password: None,
+            stream: "mesh:trace".into(),
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+impl fmt::Debug for EmbeddedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedConfig")
+            .field("address", &self.address)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("stream", &self.stream)
+            .field("bounds", &self.bounds)
+            .finish()
+    }
+}
+
+/// A listener that has its address, and accepts nobody yet.
+#[derive(Debug)]
+pub struct Embedded {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: EmbeddedConfig,
+    dead: DeadLetters,
+}
+
+impl Embedded {
+    /// Takes the address. Fails if it is none, or somebody else's.
+    pub async fn bind(config: EmbeddedConfig) -> anyhow::Result<Embedded> {
+        let bind = async {
+            let listener = TcpListener::bind(&config.address).await?;
+            let address = listener.local_addr()?;
+            anyhow::Ok((listener, address))
+        };
+        let (listener, address) = bind.await.with_context(|| format!("cannot listen on {} for span events", config.address))?;
+        Ok(Embedded {
+            listener,
+            address,
+            config,
+            dead: DeadLetters::default(),
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The entries that were given up while it runs.
+    pub fn dead_letters(&self) -> DeadLetters {
+        self.dead.clone()
+    }
+
+    /// Listens until `stop` is true (or its sender is gone), then ends all connections, hands on what it had accepted, drops `out`, and takes
+    /// settlements until that channel closes.
+    pub async fn run(
+        self,
+        out: mpsc::Sender<Batch>,
+        settlements: mpsc::Receiver<Settlement>,
+        status: Arc<SourceStatus>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let Embedded { listener, address, config, dead } = self;
+        announce(address, &config);
+        status.set_names(&config.stream, GROUP);
+        status.set_state(SourceState::Running);
+        let log = Log::new(config.bounds.held_bytes, dead);
+        let shared = Arc::new(Shared::new(config, log, Arc::clone(&status)));
+        let accept = async {
+            listener::listen(listener, Arc::clone(&shared), stop).await;
+            shared.log.close();
+        };
+        let hand_on = pump::pump(&shared.log, out, settlements, &status, &shared.config.bounds);
+        tokio::join!(accept, hand_on);
+        status.set_state(SourceState::Stopped);
+    }
+}
+
+fn announce(address: SocketAddr, config: &EmbeddedConfig) {
+    tracing::info!(
+        %address,
+        stream = config.stream,
+        held_bytes_max = config.bounds.held_bytes,
+        "listening for span events without Redis: they are kept in memory only, a crash or a kill loses what was not exported yet"
+    );
+    if !address.ip().is_loopback() && config.password.is_none() {
+        tracing::warn!(%address, "everybody who can reach this address may send span events: there is no password");
+    }
+}

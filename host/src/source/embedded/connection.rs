@@ -1,0 +1,136 @@
+//! One connection's task.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BufMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::conversation::Conversation;
+use super::shared::{Connected, Shared};
+
+/// How long, and for how many bytes, a client that is sent away may go on sending. Closing a socket with unread bytes in it resets the
+/// connection, and the client would never read why.
+const FAREWELL: (Duration, usize) = (Duration::from_secs(1), 8 << 20);
+
+/// Serves a client until it leaves, or has to.
+pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr, id: u64, place: Connected) {
+    let mut conversation = Conversation::new(Arc::clone(&shared), id);
+    if let Err(error) = talk(&shared, &mut stream, &mut conversation).await {
+        tracing::debug!(%peer, %error, "a connection broke");
+        return;
+    }
+    let Some(why) = conversation.why() else { return };
+    if let Some(withheld) = shared.closed.now() {
+        tracing::warn!(%peer, why, withheld, "a connection was closed");
+    }
+    // Its buffers are not needed for the farewell; its place is.
+    drop(conversation);
+    part(stream).await;
+    drop(place);
+}
+
+async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conversation) -> io::Result<()> {
+    // Replies are small and waited for; a socket that cannot do it is slow, not broken.
+    let _ = stream.set_nodelay(true);
+    let bounds = &shared.config.bounds;
+    let (mut rest_due, mut write_due) = (None, None);
+    loop {
+        if conversation.go_on() {
+            rest_due = None;
+        }
+        let unsent = !conversation.replies.bytes().is_empty();
+        if conversation.is_over() && !unsent {
+            return Ok(());
+        }
+        let reads = !conversation.is_over() && conversation.wants_input();
+        if reads && conversation.room().is_none() {
+            continue;
+        }
+        keep(&mut rest_due, conversation.is_waiting_for_rest(), bounds.request_timeout);
+        keep(&mut write_due, unsent, bounds.write_timeout);
+        tokio::select! {
+            ready = stream.writable(), if unsent => {
+                ready?;
+                if send(stream, conversation)? {
+                    write_due = None;
+                }
+            }
+            ready = stream.readable(), if reads => {
+                ready?;
+                if !receive(stream, conversation)? {
+                    return Ok(());
+                }
+            }
+            () = passed(rest_due) => conversation.end("the rest of its request did not come in time".into()),
+            () = passed(write_due) => {
+                conversation.end("it does not read its replies".into());
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Sends what the socket takes. Tells whether that was anything.
+fn send(stream: &TcpStream, conversation: &mut Conversation) -> io::Result<bool> {
+    match stream.try_write(conversation.replies.bytes()) {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        Ok(count) => {
+            conversation.replies.sent(count);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what there is room for. `false` when the client has left.
+fn receive(stream: &TcpStream, conversation: &mut Conversation) -> io::Result<bool> {
+    let Some((into, room)) = conversation.room() else { return Ok(true) };
+    match stream.try_read_buf(&mut into.limit(room)) {
+        Ok(count) => Ok(count > 0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says that nothing more comes, and waits a little for the client to see it.
+async fn part(mut stream: TcpStream) {
+    let (longest, most) = FAREWELL;
+    let rest = async {
+        stream.shutdown().await?;
+        let mut seen = [0; 4096];
+        let mut left = most;
+        while let count @ 1.. = stream.read(&mut seen).await? {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whatever goes wrong here goes wrong with a connection that is over.
+    let _ = timeout(longest, rest).await;
+}
+
+/// Keeps a deadline while there is something to wait for.
+fn keep(due: &mut Option<Instant>, waits: bool, longest: Duration) {
+    match waits {
+        true => {
+            due.get_or_insert_with(|| Instant::now() + longest);
+        }
+        false => *due = None,
+    }
+}
+
+async fn passed(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}

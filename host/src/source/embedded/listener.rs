@@ -1,0 +1,63 @@
+//! Who may come in.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+use super::connection::serve;
+use super::shared::Shared;
+
+/// How long to wait when no connection can be accepted: the process has no file descriptor left, until some connection ends.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until `stop` is true, or nobody is left who could say so. Then all of them have ended, and nothing is accepted.
+pub async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let mut next_id = 0;
+    loop {
+        tokio::select! {
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            Some(ended) = connections.join_next() => note(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => match shared.connect() {
+                    Some(place) => {
+                        next_id += 1;
+                        connections.spawn(serve(Arc::clone(&shared), stream, peer, next_id, place));
+                    }
+                    None => turn_away(&shared, stream),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    connections.abort_all();
+    while let Some(ended) = connections.join_next().await {
+        note(ended);
+    }
+}
+
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task ended by a panic; this is a bug in meshtrace");
+    }
+}
+
+fn turn_away(shared: &Shared, stream: TcpStream) {
+    if let Some(withheld) = shared.crowded.now() {
+        let connections = shared.config.bounds.connections;
+        tracing::warn!(connections, withheld, "a connection was refused: there are as many as may be");
+    }
+    // A fresh socket takes this line at once; one that does not is not waited for.
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(b"-ERR max number of clients reached\r\n"));
+}

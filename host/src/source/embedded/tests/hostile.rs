@@ -1,0 +1,218 @@
+//! Clients that are broken, slow, too many, or mean harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Host, ask, conversation, feed, packed, read_to_end, soon, xadd};
+use crate::source::embedded::bounds;
+
+fn some_argument() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(vec![
+        "XADD",
+        "mesh:trace",
+        "*",
+        "0-1",
+        "5-*",
+        "MAXLEN",
+        "MINID",
+        "LIMIT",
+        "~",
+        "=",
+        "NOMKSTREAM",
+        "HELLO",
+        "2",
+        "3",
+        "AUTH",
+        "default",
+        "secret",
+        "SETNAME",
+        "CLIENT",
+        "SETINFO",
+        "GETNAME",
+        "ID",
+        "SELECT",
+        "PING",
+        "ECHO",
+        "INFO",
+        "COMMAND",
+        "DOCS",
+        "XLEN",
+        "EXISTS",
+        "TYPE",
+        "RESET",
+        "-1",
+        "",
+    ]);
+    prop_oneof![4 => word.prop_map(|word| word.as_bytes().to_vec()), 1 => prop::collection::vec(any::<u8>(), 0..20)]
+}
+
+fn some_input() -> impl Strategy<Value = Vec<u8>> {
+    let request =
+        prop::collection::vec(some_argument(), 1..9).prop_map(|arguments| packed(&arguments.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+    prop_oneof![6 => request, 1 => prop::collection::vec(any::<u8>(), 0..60), 1 => "[*$0-9A-Z\r\n -]{0,30}".prop_map(String::into_bytes)]
+}
+
+/// Whether bytes are whole replies, as a client library reads them.
+fn are_replies(mut bytes: &[u8]) -> bool {
+    let mut parser = redis::Parser::new();
+    while !bytes.is_empty() {
+        if let Err(error) = parser.parse_value(&mut bytes)
+            && error.kind() == redis::ErrorKind::Parse
+        {
+            return false;
+        }
+    }
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// No panic, no memory kept, replies that can be read, and the same ones however the bytes are cut.
+    #[test]
+    fn arbitrary_input_gives_readable_replies(inputs in prop::collection::vec(some_input(), 0..8), password: bool, cut in 1..50usize) {
+        let change = |config: &mut crate::source::embedded::EmbeddedConfig| config.password = password.then(|| "secret".into());
+        let bytes = inputs.concat();
+        let (shared, mut whole) = conversation(change);
+        let replies = feed(&mut whole, &bytes);
+        prop_assert!(are_replies(&replies), "{}", replies.escape_ascii());
+        let (_, mut pieces) = conversation(change);
+        let mut cut_replies = Vec::new();
+        for piece in bytes.chunks(cut) {
+            cut_replies.extend(feed(&mut pieces, piece));
+        }
+        prop_assert_eq!(without_ids(&replies), without_ids(&cut_replies));
+        drop(whole);
+        prop_assert_eq!(shared.allowance.left(), shared.config.bounds.buffer_bytes);
+    }
+}
+
+/// Ids given by the clock differ from run to run, all else does not.
+fn without_ids(replies: &[u8]) -> String {
+    let replies = replies.escape_ascii().to_string();
+    replies.split(|byte: char| !byte.is_ascii_digit()).filter(|number| number.len() < 10 && number.len() != 2).collect::<Vec<_>>().join("/")
+        + &replies.replace(|byte: char| byte.is_ascii_digit(), "")
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_and_no_other() {
+    let mut host = Host::start(|_| ()).await;
+    let mut client = host.client().await;
+    let long = packed(&[b"XADD", b"mesh:trace", b"*", b"key", &vec![0; bounds::REQUEST_BYTES]]);
+    let deep = b"*1\r\n".repeat(1_000_000);
+    let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).filter(|byte| *byte != b'\n').collect();
+    for garbage in [&long[..], &deep, &noise, b"*1\r\n$x\r\n", b"*99999999\r\n"] {
+        let mut socket = host.socket().await;
+        // It may be sent away while it still sends.
+        let _ = socket.write_all(garbage).await;
+        let reply = read_to_end(&mut socket).await;
+        assert!(reply.starts_with("-ERR Protocol error: ") && reply.ends_with("\r\n"), "{reply}");
+        xadd(&mut client, b"value").await.unwrap();
+    }
+    host.entries(5).await;
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_away() {
+    let host = Host::start(|_| ()).await;
+    let mut socket = host.socket().await;
+    socket.write_all(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nXADD mesh:trace * key value\r\n").await.unwrap();
+    assert_eq!(read_to_end(&mut socket).await, "");
+    assert_eq!(host.status.snapshot().entries_read, 0);
+}
+
+#[tokio::test]
+async fn of_three_hundred_connections_as_many_are_served_as_may_be() {
+    let host = Host::start(|_| ()).await;
+    let mut served = Vec::new();
+    for _ in 0..256 {
+        let mut socket = host.socket().await;
+        ask(&mut socket, "PING\r\n", "+PONG\r\n").await;
+        served.push(socket);
+    }
+    for _ in 256..300 {
+        let mut socket = host.socket().await;
+        assert_eq!(read_to_end(&mut socket).await, "-ERR max number of clients reached\r\n");
+    }
+    for socket in &mut served {
+        ask(socket, "PING\r\n", "+PONG\r\n").await;
+    }
+    drop(served);
+    soon(async {
+        // The places are free when the host has seen the ends.
+        while host.client().await.send_packed_command(&redis::cmd("PING")).await.is_err() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_given_up_and_an_idle_client_is_not() {
+    let host = Host::start(|config| config.bounds.request_timeout = Duration::from_millis(50)).await;
+    let mut idle = host.socket().await;
+    ask(&mut idle, "PING\r\n", "+PONG\r\n").await;
+    let mut half = host.socket().await;
+    half.write_all(b"*2\r\n$4\r\nEC").await.unwrap();
+    assert_eq!(read_to_end(&mut half).await, "");
+    ask(&mut idle, "PING\r\n", "+PONG\r\n").await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_given_up() {
+    let host = Host::start(|config| config.bounds.write_timeout = Duration::from_millis(50)).await;
+    let mut socket = host.socket().await;
+    let questions = packed(&[b"ECHO", &[b'x'; bounds::ECHO_BYTES]]).repeat(1_000);
+    // Until nobody takes any more: the host holds no more replies than it may, then it leaves.
+    let gone = soon(async {
+        loop {
+            if let Err(error) = socket.write_all(&questions).await {
+                break error;
+            }
+        }
+    })
+    .await;
+    assert!(matches!(gone.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe), "{gone}");
+    ask(&mut host.socket().await, "PING\r\n", "+PONG\r\n").await;
+}
+
+#[tokio::test]
+async fn long_requests_share_one_allowance() {
+    let host = Host::start(|config| config.bounds.buffer_bytes = 1 << 20).await;
+    let (mut first, mut second) = (host.socket().await, host.socket().await);
+    let long = packed(&[b"ECHO", &vec![b'x'; 1_000_000]]);
+    first.write_all(&long[..900_000]).await.unwrap();
+    // Short requests need none of it, and prove that what came before has been read.
+    let mut third = host.socket().await;
+    let held = soon(async {
+        loop {
+            second.write_all(&long[..600_000]).await.unwrap();
+            let mut reply = [0; 4];
+            second.read_exact(&mut reply).await.unwrap();
+            break reply;
+        }
+    });
+    assert_eq!(&held.await, b"-OOM");
+    ask(&mut third, "PING\r\n", "+PONG\r\n").await;
+    first.write_all(&long[900_000..]).await.unwrap();
+    let mut reply = [0; 30];
+    soon(first.read_exact(&mut reply)).await.unwrap();
+    assert_eq!(&reply, b"-ERR a message has at most 102");
+}
+
+#[test]
+fn memory_of_a_long_request_is_given_back() {
+    let (shared, mut conversation) = conversation(|_| ());
+    let all = shared.config.bounds.buffer_bytes;
+    let long = packed(&[b"XADD", b"mesh:trace", b"*", b"key", &vec![b'x'; 1_000_000]]);
+    feed(&mut conversation, &long[..500_000]);
+    assert!(shared.allowance.left() < all);
+    assert!(feed(&mut conversation, &long[500_000..]).starts_with(b"$"));
+    assert!(feed(&mut conversation, b"PING\r\n").starts_with(b"+PONG"));
+    assert_eq!(shared.allowance.left(), all);
+    feed(&mut conversation, &long[..500_000]);
+    drop(conversation);
+    assert_eq!(shared.allowance.left(), all);
+    assert_eq!(Arc::strong_count(&shared), 1);
+}
