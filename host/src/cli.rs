@@ -119,7 +119,7 @@ fn demo_mode(mut sources: Sources, once: bool) -> anyhow::Result<()> {
     sources.defaults = demo::defaults();
     let config = Config::new(&Values::new(sources)?)?;
     start_log(&config.log)?;
-    runtime()?.block_on(demo::run(config, once, stop_signal()))
+    runtime()?.block_on(async { demo::run(config, once, stop_signal()).await })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

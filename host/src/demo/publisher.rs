@@ -1,6 +1,6 @@
 //! Publishes captured events as agents do: over an ordinary Redis client, one `XADD` for each span.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -45,14 +45,16 @@ impl Publisher {
     /// Publishes all events once, as if they happened now.
     pub async fn pass(&mut self) -> anyhow::Result<Pass> {
         let mut last_ms = None;
-        let mut traces = BTreeSet::new();
+        let mut traces: BTreeMap<String, f64> = BTreeMap::new();
         for event in &self.events {
             let at_ms = event.id.split('-').next().and_then(|ms| ms.parse::<u64>().ok()).unwrap_or(0);
             let gap = Duration::from_millis(last_ms.map_or(0, |last| at_ms.saturating_sub(last)));
             last_ms = Some(at_ms);
             tokio::time::sleep(gap.min(LONGEST_PAUSE)).await;
-            let fields = self.as_if_now(event);
-            traces.insert(fields.get("trace_id").cloned());
+            // All times of a trace are moved by the same amount, that of its first event.
+            let trace = event.fields.get("trace_id").cloned().unwrap_or_default();
+            let moved = *traces.entry(trace).or_insert_with(|| now() - seconds(event, "published_at"));
+            let fields = self.moved(event, moved);
             let mut add = redis::cmd("XADD");
             add.arg("mesh:trace").arg("MAXLEN").arg("~").arg(100_000).arg("*");
             for (key, value) in &fields {
@@ -64,16 +66,12 @@ impl Publisher {
         Ok(Pass { traces: traces.len() as u64 })
     }
 
-    /// The event's fields with its times moved to now; from the second pass on with another trace id, so that it is another trace.
-    fn as_if_now(&self, event: &Event) -> BTreeMap<String, String> {
+    /// The event's fields with its times moved by so many seconds; from the second pass on with another trace id, so that it is another trace.
+    fn moved(&self, event: &Event, by: f64) -> BTreeMap<String, String> {
         let mut fields = event.fields.clone();
-        let published: f64 = fields.get("published_at").and_then(|text| text.parse().ok()).unwrap_or(0.0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         for key in TIMES {
-            if let Some(text) = fields.get_mut(key)
-                && let Ok(seconds) = text.parse::<f64>()
-            {
-                *text = format!("{:.6}", seconds - published + now);
+            if let Some(text) = fields.get_mut(key).filter(|text| text.parse::<f64>().is_ok()) {
+                *text = format!("{:.6}", seconds(event, key) + by);
             }
         }
         if let Some(id) = fields.get_mut("trace_id").filter(|_| self.passes > 0) {
@@ -81,6 +79,14 @@ impl Publisher {
         }
         fields
     }
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn seconds(event: &Event, key: &str) -> f64 {
+    event.fields.get(key).and_then(|text| text.parse().ok()).unwrap_or(0.0)
 }
 
 /// An id of the same kind for pass number `pass`.

@@ -1,0 +1,67 @@
+//! Events to publish: captured ones, and made ones.
+
+use std::collections::BTreeMap;
+
+use redis::Connection;
+
+/// The fields of an entry.
+pub type Fields = Vec<(String, String)>;
+
+/// Every captured entry of one runtime, in the order of the wire.
+pub fn captured(runtime: &str) -> Vec<Fields> {
+    let path = format!("{}/../tests/fixtures/mesh-events-{runtime}.ndjson", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("the fixture");
+    let fields = |line: &str| {
+        let entry: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let fields: BTreeMap<String, String> = serde_json::from_value(entry["fields"].clone()).expect("fields");
+        fields.into_iter().collect()
+    };
+    text.lines().map(fields).collect()
+}
+
+/// A complete span as a Python agent publishes it.
+pub fn span(trace: &str, id: &str, parent: Option<&str>) -> Fields {
+    let fields = [
+        ("trace_id", trace),
+        ("span_id", id),
+        ("parent_span", parent.unwrap_or("null")),
+        ("function_name", "work"),
+        ("agent_name", "agent"),
+        ("agent_id", "agent-1"),
+        ("start_time", "1795221702.5"),
+        ("end_time", "1795221702.75"),
+        ("duration_ms", "250.0"),
+        ("success", "True"),
+        ("error", "null"),
+    ];
+    fields.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+/// An entry of these fields.
+pub fn entry(fields: &[(&str, &str)]) -> Fields {
+    fields.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+/// Publishes in one go; returns the ids that Redis gave.
+pub fn publish(connection: &mut Connection, stream: &str, entries: &[Fields]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for chunk in entries.chunks(1_000) {
+        let mut pipeline = redis::pipe();
+        for fields in chunk {
+            let add = pipeline.cmd("XADD").arg(stream).arg("MAXLEN").arg("~").arg(100_000).arg("*");
+            for (key, value) in fields {
+                add.arg(key).arg(value);
+            }
+        }
+        ids.extend(pipeline.query::<Vec<String>>(connection).expect("XADD"));
+    }
+    ids
+}
+
+/// `count` traces of three spans each: ids, and the entries that make them.
+pub fn numbered_traces(count: usize) -> (Vec<String>, Vec<Fields>) {
+    let ids: Vec<String> = (0..count).map(|number| format!("{:032x}", number + 1)).collect();
+    let spans = |id: &String| [span(id, "b", Some("a")), span(id, "c", Some("b")), span(id, "a", None)];
+    let entries = ids.iter().flat_map(spans).collect();
+    (ids, entries)
+}
