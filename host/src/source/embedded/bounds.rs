@@ -54,7 +54,7 @@ pub struct Bounds {
     pub held_bytes: usize,
     /// Connections at once. One more is told `-ERR max number of clients reached`. Default 256.
     pub connections: usize,
-    /// Bytes of unfinished requests of all connections together, above [`INPUT_BYTES`] for each. Default 32 MiB.
+    /// Bytes of unfinished requests of all connections together, above the first 16 KiB of each. Default 32 MiB.
     pub buffer_bytes: usize,
     /// How long the rest of a request may take that has begun. Default 30 s. A connection that sends nothing may stay.
     pub request_timeout: Duration,

@@ -34,7 +34,7 @@ impl DeadLetter {
     }
 }
 
-/// The last dead letters, at most [`bounds::DEAD_LETTERS`] and [`bounds::DEAD_LETTER_BYTES`]; in memory only, as everything here.
+/// The last dead letters, at most 1,000 of them and 8 MiB; in memory only, as everything here.
 #[derive(Debug, Clone, Default)]
 pub struct DeadLetters(Arc<Kept>);
 

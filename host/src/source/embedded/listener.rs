@@ -1,6 +1,7 @@
 //! Who may come in.
 
 use std::io::Write as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut next_id = 0;
+    let mut stopped = pin!(async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    });
     loop {
         tokio::select! {
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            () = &mut stopped => break,
             Some(ended) = connections.join_next() => note(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match shared.connect() {

@@ -164,7 +164,8 @@ pub fn select(call: &mut Call) -> Outcome {
     match integer(call.arguments.get(1)) {
         Some(0..=15) => call.replies.simple("OK"),
         Some(index) if i32::try_from(index).is_ok() => return Err("ERR DB index is out of range".into()),
-        _ => return Err("ERR value is not an integer or out of range".into()),
+        Some(_) => return Err("ERR value is out of range, value must between -2147483648 and 2147483647".into()),
+        None => return Err("ERR value is not an integer or out of range".into()),
     }
     Ok(())
 }

@@ -66,13 +66,13 @@ fn tell_full(call: &Call, first: bool) {
 
 /// The id asked for, and where it stands.
 fn read_options(arguments: Arguments) -> Result<(AskedId, usize), Cow<'static, str>> {
-    let (mut trims, mut about, mut limit) = (None, false, None);
+    let (mut trims, mut about, mut limit) = (false, false, None);
     let mut index = 2;
     while index < arguments.len() {
         let more = arguments.len() - 1 - index;
         let trim = ["MAXLEN", "MINID"].into_iter().find(|word| more >= 1 && arguments.is(index, word));
         if let Some(trim) = trim {
-            if trims.is_some_and(|before| before != trim) || (trims.is_some() && trim == "MAXLEN") {
+            if trims {
                 return Err("ERR syntax error, MAXLEN and MINID options at the same time are not compatible".into());
             }
             let mark = arguments.get(index + 1);
@@ -80,14 +80,14 @@ fn read_options(arguments: Arguments) -> Result<(AskedId, usize), Cow<'static, s
             about = marked && mark == b"~";
             index += if marked { 2 } else { 1 };
             check_threshold(trim, arguments.get(index))?;
-            trims = Some(trim);
+            trims = true;
         } else if more >= 1 && arguments.is(index, "LIMIT") {
             index += 1;
             limit = Some(count("LIMIT", arguments.get(index))?);
         } else if !arguments.is(index, "NOMKSTREAM") {
             let asked = AskedId::parse(arguments.get(index)).ok_or(INVALID_ID)?;
             return match limit {
-                Some(1..) if trims.is_none() => Err("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy".into()),
+                Some(1..) if !trims => Err("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy".into()),
                 Some(_) if !about => Err("ERR syntax error, LIMIT cannot be used without the special ~ option".into()),
                 _ => Ok((asked, index)),
             };
