@@ -79,20 +79,10 @@ impl App {
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
-        let (entries, entries_in) = mpsc::channel(ENTRY_QUEUE);
-        let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+        let (entries, input) = mpsc::channel(ENTRY_QUEUE);
+        let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let (correlate, questions) = correlate::Handle::new();
-        let stage = correlate::Correlate {
-            rules,
-            input: entries_in,
-            output: decided,
-            settlements: settlements.clone(),
-            questions,
-            counters: Arc::clone(&correlate.counters),
-        };
-        let runtime = tasks.runtime();
-        tasks.spawn_thread("correlate".into(), move || runtime.block_on(correlate::run(stage)))?;
+        let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
         let stage = export::Export {
             input: decided_in,
             settlements,
@@ -157,6 +147,29 @@ impl App {
             Err(names) => Err(anyhow!("still running after {} s, left behind: {}", DRAIN.as_secs(), names.join(", "))),
         }
     }
+}
+
+/// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.
+fn start_correlate(
+    tasks: &Tasks,
+    rules: correlate::Rules,
+    input: mpsc::Receiver<Batch>,
+    output: mpsc::Sender<Vec<correlate::Decided>>,
+    settlements: mpsc::Sender<Settlement>,
+) -> std::io::Result<correlate::Handle> {
+    let (handle, questions) = correlate::Handle::new();
+    let counters = Arc::clone(&handle.counters);
+    let stage = correlate::Correlate {
+        rules,
+        input,
+        output,
+        settlements,
+        questions,
+        counters,
+    };
+    let runtime = tasks.runtime();
+    tasks.spawn_thread("correlate".into(), move || runtime.block_on(correlate::run(stage)))?;
+    Ok(handle)
 }
 
 /// What a source is connected to.

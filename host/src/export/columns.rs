@@ -62,6 +62,7 @@ const INCOMPLETE: u32 = 2;
 const ROOTLESS: u32 = 4;
 const LATE: u32 = 8;
 const ORPHANED: u32 = 16;
+const TRACE_DURATION_UNKNOWN: u32 = 32;
 
 const START_UNKNOWN: u32 = 1;
 const DURATION_UNKNOWN: u32 = 2;
@@ -160,6 +161,7 @@ impl TraceColumns {
             (trace.spans.iter().all(|span| span.parent.is_some()), ROOTLESS),
             (trace.part > 0, LATE),
             (orphaned, ORPHANED),
+            (trace.duration_nanos().is_none(), TRACE_DURATION_UNKNOWN),
         ];
         self.flags.push(bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
     }

@@ -2,7 +2,7 @@
 
 use wasmtime::Result;
 
-use super::bindings::meshtrace::plugin::{attributes, encoded, events, links, logging, metrics, resources, spans, strings, traces, types};
+use super::bindings::meshtrace::plugin::{attributes, encoded, events, host_log, links, metrics, resources, spans, strings, traces, types};
 use super::guest_state::GuestState;
 use crate::export::Columns;
 
@@ -41,7 +41,7 @@ impl traces::Host for GuestState {
         ids: u8 = traces.ids, id_texts: u32 = traces.id_texts, base_times_ms: i64 = traces.base_times_ms,
         durations_ns: u64 = traces.durations_ns, first_spans: u32 = traces.first_spans, span_counts: u32 = traces.span_counts,
         failed_counts: u32 = traces.failed_counts, agent_counts: u32 = traces.agent_counts, roots: u32 = traces.roots,
-        root_names: u32 = traces.root_names, root_agents: u32 = traces.root_agents, parts: u32 = traces.parts, flags: u32 = traces.flags,
+        root_names: u32 = traces.root_names, root_agents: u32 = traces.root_agents, parts: u32 = traces.parts, flag_bits: u32 = traces.flags,
     );
 }
 
@@ -53,7 +53,7 @@ impl spans::Host for GuestState {
         ids: u8 = spans.ids, id_texts: u32 = spans.id_texts, parents: u32 = spans.parents, parent_texts: u32 = spans.parent_texts,
         names: u32 = spans.names, agents: u32 = spans.agents, resources: u32 = spans.resources, kinds: u8 = spans.kinds,
         statuses: u8 = spans.statuses, errors: u32 = spans.errors, start_offsets_ns: u64 = spans.start_offsets_ns,
-        durations_ns: u64 = spans.durations_ns, flags: u32 = spans.flags, scopes: u32 = spans.scopes,
+        durations_ns: u64 = spans.durations_ns, flag_bits: u32 = spans.flags, scopes: u32 = spans.scopes,
     );
 }
 
@@ -108,20 +108,22 @@ impl links::Host for GuestState {
 }
 
 impl strings::Host for GuestState {
-    fn sections(&mut self) -> Result<(u32, u32, u32)> {
-        self.of_batch(|columns| columns.strings.sections.into())
+    fn sections(&mut self) -> Result<strings::SectionEnds> {
+        let [traces, spans, attributes] = self.of_batch(|columns| columns.strings.sections)?;
+        Ok(strings::SectionEnds { traces, spans, attributes })
     }
 
-    fn list(&mut self, start: u32, end: u32) -> Result<Vec<String>> {
+    fn separate(&mut self, start: u32, end: u32) -> Result<Vec<String>> {
         let Some(batch) = &self.batch else { return Ok(Vec::new()) };
-        let strings = &batch.columns().strings;
-        strings.list(start, end).ok_or_else(|| out_of_range("strings", start, end, strings.len()))
+        let table = &batch.columns().strings;
+        table.list(start, end).ok_or_else(|| out_of_range("strings", start, end, table.len()))
     }
 
-    fn text(&mut self, start: u32, end: u32) -> Result<(Vec<u8>, Vec<u32>)> {
-        let Some(batch) = &self.batch else { return Ok(Default::default()) };
-        let strings = &batch.columns().strings;
-        strings.text(start, end).ok_or_else(|| out_of_range("strings", start, end, strings.len()))
+    fn joined(&mut self, start: u32, end: u32) -> Result<strings::Texts> {
+        let Some(batch) = &self.batch else { return Ok(strings::Texts { utf8: Vec::new(), ends: Vec::new() }) };
+        let table = &batch.columns().strings;
+        let texts = table.text(start, end).map(|(utf8, ends)| strings::Texts { utf8, ends });
+        texts.ok_or_else(|| out_of_range("strings", start, end, table.len()))
     }
 }
 
@@ -138,8 +140,8 @@ impl encoded::Host for GuestState {
     }
 }
 
-impl logging::Host for GuestState {
-    fn log(&mut self, level: u8, message: String) -> Result<()> {
+impl host_log::Host for GuestState {
+    fn log(&mut self, level: host_log::Level, message: String) -> Result<()> {
         GuestState::log(self, level, &message);
         Ok(())
     }

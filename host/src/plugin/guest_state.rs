@@ -10,6 +10,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::bindings::meshtrace::plugin::host_log::Level;
 use super::limits::Limits;
 use crate::export::TraceBatch;
 
@@ -52,7 +53,7 @@ impl GuestState {
         }
     }
 
-    pub fn log(&self, level: u8, message: &str) {
+    pub fn log(&self, level: Level, message: &str) {
         log(&self.plugin, level, message, self.log_message_bytes);
     }
 
@@ -86,18 +87,18 @@ impl WasiView for GuestState {
 }
 
 /// One line of a plugin in the log: at most `max` bytes, control characters escaped.
-fn log(plugin: &str, level: u8, message: &str, max: usize) {
+fn log(plugin: &str, level: Level, message: &str, max: usize) {
     let cut = message.floor_char_boundary(max);
     let message: String = message[..cut]
         .chars()
         .flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>())
         .collect();
     match level {
-        0 => tracing::error!(target: "plugin", plugin, "{message}"),
-        1 => tracing::warn!(target: "plugin", plugin, "{message}"),
-        2 => tracing::info!(target: "plugin", plugin, "{message}"),
-        3 => tracing::debug!(target: "plugin", plugin, "{message}"),
-        _ => tracing::trace!(target: "plugin", plugin, "{message}"),
+        Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
+        Level::Warning => tracing::warn!(target: "plugin", plugin, "{message}"),
+        Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
+        Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
+        Level::Trace => tracing::trace!(target: "plugin", plugin, "{message}"),
     }
 }
 
@@ -126,7 +127,7 @@ impl LogStream {
         for byte in bytes {
             if *byte == b'\n' || line.len() >= LINE_BYTES {
                 let text = format!("{}: {}", self.stream, String::from_utf8_lossy(&line));
-                log(&self.plugin, if self.stream == "stderr" { 1 } else { 2 }, &text, LINE_BYTES + 16);
+                log(&self.plugin, if self.stream == "stderr" { Level::Warning } else { Level::Info }, &text, LINE_BYTES + 16);
                 line.clear();
             }
             if *byte != b'\n' {

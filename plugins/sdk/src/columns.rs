@@ -65,7 +65,7 @@ columns! {
     /// 0 for a trace, 1, 2 … for its late parts.
     trace_parts: u32 = traces.parts;
     /// Bits: 1 failed, 2 incomplete, 4 rootless, 8 late, 16 orphaned.
-    trace_flags: u32 = traces.flags;
+    trace_flags: u32 = traces.flag_bits;
 
     /// Span ids, 8 bytes per row.
     span_ids: u8 = spans.ids;
@@ -92,7 +92,7 @@ columns! {
     /// Nanoseconds each span took.
     span_durations_ns: u64 = spans.durations_ns;
     /// Bits: 1 start unknown, 2 duration unknown, 4 open.
-    span_flags: u32 = spans.flags;
+    span_flags: u32 = spans.flag_bits;
     /// String index of each span's instrumentation scope.
     span_scopes: u32 = spans.scopes;
 

@@ -18,7 +18,17 @@ pub enum Level {
 /// Writes a line to the host's log, under the plugin's name; natively to stderr. The [`log!`](crate::log!) macro formats.
 pub fn log(level: Level, message: &str) {
     #[cfg(target_family = "wasm")]
-    crate::glue::exporter::meshtrace::plugin::logging::log(level as u8, message);
+    {
+        use crate::glue::exporter::meshtrace::plugin::host_log;
+        let level = match level {
+            Level::Error => host_log::Level::Error,
+            Level::Warning => host_log::Level::Warning,
+            Level::Info => host_log::Level::Info,
+            Level::Debug => host_log::Level::Debug,
+            Level::Trace => host_log::Level::Trace,
+        };
+        host_log::log(level, message);
+    }
     #[cfg(not(target_family = "wasm"))]
     eprintln!("{level:?}: {message}");
 }

@@ -83,12 +83,14 @@ impl Section {
 
 #[cfg(target_family = "wasm")]
 fn fetch_bounds() -> [u32; 3] {
-    crate::glue::exporter::meshtrace::plugin::strings::sections().into()
+    let ends = crate::glue::exporter::meshtrace::plugin::strings::sections();
+    [ends.traces, ends.spans, ends.attributes]
 }
 
 #[cfg(target_family = "wasm")]
 fn fetch_text(start: u32, end: u32) -> (Vec<u8>, Vec<u32>) {
-    crate::glue::exporter::meshtrace::plugin::strings::text(start, end)
+    let texts = crate::glue::exporter::meshtrace::plugin::strings::joined(start, end);
+    (texts.utf8, texts.ends)
 }
 
 #[cfg(not(target_family = "wasm"))]

@@ -108,7 +108,8 @@ impl Builder {
         let end = spans.iter().filter_map(|span| span.start_unix_ns?.checked_add(span.duration_ns?)).max();
         let root = spans.iter().position(|span| span.parent.is_none());
         let root_span = root.map(|at| &spans[at]);
-        let bits = [failed > 0, trace.incomplete, root.is_none(), trace.part > 0];
+        let orphaned = spans.iter().any(|span| span.parent.as_ref().is_some_and(|id| spans.iter().all(|other| other.id != *id)));
+        let bits = [failed > 0, trace.incomplete, root.is_none(), trace.part > 0, orphaned, start.is_none() || end.is_none()];
         let flags = (0..).zip(bits).map(|(bit, set)| u32::from(set) << bit).sum();
 
         push_all(&mut cells.trace_ids, &id_bytes::<16>(&trace.id));

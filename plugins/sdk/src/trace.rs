@@ -47,7 +47,8 @@ impl<'a> Trace<'a> {
     /// Nanoseconds from the earliest start to the latest end, if known.
     #[must_use]
     pub fn duration_ns(&self) -> Option<u64> {
-        Some(at(self.batch.columns().trace_durations_ns(), self.row)).filter(|ns| *ns != 0)
+        let known = !self.flag(32);
+        known.then(|| at(self.batch.columns().trace_durations_ns(), self.row))
     }
 
     /// From the earliest start to the latest end, if known.

@@ -26,6 +26,7 @@ async fn server(connections: usize, silence: Duration) -> Server {
     let (stop, stopped) = oneshot::channel();
     let router = router(state(store(), Fake::default()));
     let shutdown = async { stopped.await.unwrap_or_default() };
+    #[expect(clippy::disallowed_methods, reason = "the test owns and awaits it")]
     let served = tokio::spawn(crate::api::serve_within(Bounds { connections, silence }, listener, router, shutdown));
     Server { address, stop, served }
 }

@@ -59,6 +59,7 @@ impl Host {
         let (settlements, settled) = mpsc::channel(4);
         let (stop, stopping) = watch::channel(false);
         let status = Arc::new(SourceStatus::default());
+        #[expect(clippy::disallowed_methods, reason = "the test owns and awaits it")]
         let running = tokio::spawn(embedded.run(out, settled, Arc::clone(&status), stopping));
         Host {
             address,
