@@ -2,6 +2,8 @@
 //!
 //! Test names are claims. Nothing sleeps where a condition can be waited for.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 /// The captured events, from XADD to files and answers.

@@ -142,8 +142,11 @@ impl Host {
     }
 
     pub fn signal(&self, signal: i32) {
+        #[expect(unsafe_code, reason = "the standard library sends SIGKILL only")]
         // SAFETY: kill(2) with the id of a child that has not been waited for.
-        unsafe { libc::kill(self.process.id() as i32, signal) };
+        unsafe {
+            libc::kill(self.process.id() as i32, signal)
+        };
     }
 
     /// Kills it at once, and gives back its directory for the next start.

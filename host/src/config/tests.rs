@@ -71,8 +71,8 @@ fn all_bad_values_are_named_at_once_and_no_secret_with_them() {
 
 #[test]
 fn unknown_keys_and_variables_are_refused() {
-    let mut sources = Sources::default();
-    sources.file = Some(("meshtrace.toml".into(), "trace_time_out = \"1m\"".into()));
+    let file = Some(("meshtrace.toml".into(), "trace_time_out = \"1m\"".into()));
+    let sources = Sources { file, ..Sources::default() };
     assert!(refused(sources).contains("unknown key \"trace_time_out\""));
     assert!(refused(environment(&[("MESHTRACE_PARENTWAIT", "1s")])).contains("unknown environment variable MESHTRACE_PARENTWAIT"));
     Values::new(environment(&[("MESHTRACE_SERVICE_HOST", "10.0.0.1"), ("MESHTRACE_PORT_8090_TCP", "x"), ("MESHTRACE_LISTEN", "")]))

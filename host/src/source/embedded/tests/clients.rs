@@ -9,14 +9,14 @@ use super::{Host, ask, packed, soon, xadd};
 #[tokio::test]
 async fn many_publishers_at_once_through_the_redis_crate() {
     let mut host = Host::start(|_| ()).await;
-    let mut publishers = Vec::new();
+    let mut publishers = tokio::task::JoinSet::new();
     for publisher in 0..8 {
         let mut client = host.client().await;
-        publishers.push(tokio::spawn(async move {
+        publishers.spawn(async move {
             for entry in 0..250 {
                 xadd(&mut client, format!("{publisher}-{entry}").as_bytes()).await.unwrap();
             }
-        }));
+        });
     }
     let mut values: Vec<String> = host.entries(2_000).await.into_iter().map(|entry| entry.fields[0].1.clone()).collect();
     values.sort_unstable();

@@ -1,0 +1,97 @@
+//! `cargo xtask test`: all checks, the cheap ones first. The first that fails ends it, with the command that repeats it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use crate::{examples, setup, shell};
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Extent {
+    Full,
+    /// For the time between two edits of the host: without plugins/ and docs.
+    Quick,
+}
+
+struct Step {
+    name: &'static str,
+    work: Work,
+    /// Whether `--quick` has it too.
+    quick: bool,
+}
+
+enum Work {
+    /// Another command of xtask.
+    Own(&'static str, fn() -> Result<()>),
+    /// A cargo command in a folder of the repository.
+    Cargo(&'static str, &'static str),
+    /// `cargo doc` with these words, where a warning is an error.
+    Doc(&'static str),
+}
+
+const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest -- -D warnings";
+const DOC: &str = "doc --no-deps --workspace --features xtask/c-guest";
+const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";
+const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D warnings";
+
+/// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
+const STEPS: [Step; 10] = [
+    always("setup", Work::Own("setup", setup::run)),
+    always("format", Work::Cargo("", "fmt --all --check")),
+    when_full("format plugins", Work::Cargo("plugins", "fmt --all --check")),
+    when_full("lint plugins", Work::Cargo("plugins", CLIPPY_PLUGINS)),
+    when_full("lint plugins for wasm", Work::Cargo("plugins", CLIPPY_GUESTS)),
+    when_full("test plugins", Work::Cargo("plugins", "test --workspace")),
+    always("lint", Work::Cargo("", CLIPPY_HOST)),
+    when_full("docs", Work::Doc(DOC)),
+    always("examples", Work::Own("examples", examples::run)),
+    always("test", Work::Cargo("", "test --workspace")),
+];
+
+const fn always(name: &'static str, work: Work) -> Step {
+    Step { name, work, quick: true }
+}
+
+const fn when_full(name: &'static str, work: Work) -> Step {
+    Step { name, work, quick: false }
+}
+
+pub fn run(extent: Extent) -> Result<()> {
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    let wanted = STEPS.iter().filter(|step| extent == Extent::Full || step.quick);
+    let result = wanted.into_iter().try_for_each(|step| {
+        let (time, result) = run_step(step);
+        times.push((step.name, time, if result.is_ok() { "" } else { "  FAILED" }));
+        result
+    });
+    eprintln!();
+    for (name, time, remark) in &times {
+        eprintln!("  {name:<22}{:>8.1} s{remark}", time.as_secs_f64());
+    }
+    eprintln!("  {:<22}{:>8.1} s", "all", begin.elapsed().as_secs_f64());
+    result
+}
+
+fn run_step(step: &Step) -> (Duration, Result<()>) {
+    eprintln!("xtask: {} …", step.name);
+    let begin = Instant::now();
+    let result = match &step.work {
+        Work::Own(_, command) => command(),
+        Work::Cargo(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' '))),
+        Work::Doc(words) => shell::run(shell::cargo().args(words.split(' ')).env("RUSTDOCFLAGS", "-D warnings")),
+    };
+    let time = begin.elapsed();
+    eprintln!("xtask: {} {} after {:.1} s", step.name, if result.is_ok() { "done" } else { "failed" }, time.as_secs_f64());
+    (time, result.map_err(|error| anyhow!("{}: {error:#}\nxtask: to repeat it: {}", step.name, repeat(&step.work))))
+}
+
+/// What a person types in the repository's root to do a step again.
+fn repeat(work: &Work) -> String {
+    match work {
+        Work::Own(command, _) => format!("cargo xtask {command}"),
+        Work::Cargo("", words) => format!("cargo {words}"),
+        Work::Cargo(folder, words) => format!("(cd {folder} && cargo {words})"),
+        Work::Doc(words) => format!("RUSTDOCFLAGS='-D warnings' cargo {words}"),
+    }
+}
