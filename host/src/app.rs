@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
 use crate::config::{Config, SourceConfig};
-use crate::model::{Trace, TraceId};
+use crate::model::{Name, Trace, TraceId};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
 use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
@@ -279,6 +279,10 @@ impl Pipeline for Stages {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
         let mut counts = vec![("events", load(&counters.events)), ("unreadable_values", load(&counters.unreadable_values))];
         counts.extend(counters.rejected());
+        let summary = counters.summary();
+        counts.push(("open_bytes", summary.open_bytes as u64));
+        counts.push(("remembered_traces", summary.remembered as u64));
+        counts.push(("interned_name_bytes", Name::interned_bytes()));
         counts
     }
 }

@@ -66,6 +66,7 @@ struct Consumer<'a> {
     entries_acknowledged: u64,
     entries_dead: u64,
     entries_trimmed: u64,
+    entries_refused: u64,
     disconnects: u64,
 }
 
@@ -81,6 +82,7 @@ impl<'a> Consumer<'a> {
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,
             entries_trimmed: source.entries_trimmed,
+            entries_refused: source.entries_refused,
             disconnects: source.disconnects,
         }
     }
