@@ -64,10 +64,10 @@ pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -
 
 fn introduce(app: &App) {
     let api = app.api_address;
-    let dir = app.json_dir.as_ref().map_or_else(|| "nowhere".to_owned(), |dir| dir.display().to_string());
+    let files = app.json_dir.as_ref().map_or_else(String::new, |dir| format!("; as JSON files in {}", dir.display()));
     println!(
         "meshtrace demo: events captured from real agents, published again to an embedded listener.
-  traces appear below as trees; as JSON files in {dir}; and at http://{api}:
+  traces appear below as trees{files}; and at http://{api}:
     curl -s 'http://{api}/trace/list?limit=3' | jq '.traces[] | {{trace_id, duration, agents}}'
     curl -s 'http://{api}/trace/search?success=false' | jq '.traces[].spans[] | select(.success == false) | .error_message'
     curl -s http://{api}/trace/stats | jq .

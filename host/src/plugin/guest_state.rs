@@ -88,17 +88,20 @@ impl WasiView for GuestState {
 
 /// One line of a plugin in the log: at most `max` bytes, control characters escaped.
 fn log(plugin: &str, level: Level, message: &str, max: usize) {
-    let cut = message.floor_char_boundary(max);
-    let message: String = message[..cut]
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.chars().collect::<Vec<_>>())
-        .collect();
+    let mut line = String::with_capacity(message.len().min(max));
+    for c in message[..message.floor_char_boundary(max)].chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
     match level {
-        Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
-        Level::Warning => tracing::warn!(target: "plugin", plugin, "{message}"),
-        Level::Info => tracing::info!(target: "plugin", plugin, "{message}"),
-        Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
-        Level::Trace => tracing::trace!(target: "plugin", plugin, "{message}"),
+        Level::Error => tracing::error!(target: "plugin", plugin, "{line}"),
+        Level::Warning => tracing::warn!(target: "plugin", plugin, "{line}"),
+        Level::Info => tracing::info!(target: "plugin", plugin, "{line}"),
+        Level::Debug => tracing::debug!(target: "plugin", plugin, "{line}"),
+        Level::Trace => tracing::trace!(target: "plugin", plugin, "{line}"),
     }
 }
 

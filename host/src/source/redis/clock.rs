@@ -13,8 +13,16 @@ const JUMP_MS: i128 = 1_000;
 pub(super) struct StreamClock {
     /// Added to Redis' milliseconds.
     offset_ms: i128,
-    last: Option<(i128, Instant)>,
+    last: Option<Look>,
     high_ms: u64,
+}
+
+/// What the clock said, and the two moments of ours between which it said so.
+#[derive(Debug)]
+struct Look {
+    ms: i128,
+    sent: Instant,
+    came: Instant,
 }
 
 impl StreamClock {
@@ -22,12 +30,12 @@ impl StreamClock {
     /// Returns the time of that moment.
     pub fn look(&mut self, redis_ms: u64, sent: Instant, came: Instant) -> u64 {
         let mut now_ms = i128::from(redis_ms) + self.offset_ms;
-        if let Some((last_ms, last)) = self.last {
-            // The answer was given between `sent` and `came`; only what lies outside of both is a jump.
-            let soonest = last_ms + millis(sent.saturating_duration_since(last)) - JUMP_MS;
-            let latest = last_ms + millis(came.saturating_duration_since(last)) + JUMP_MS;
+        if let Some(last) = &self.last {
+            // Each answer was given some time between its question and its coming; what fits neither extreme is a jump.
+            let soonest = last.ms + millis(sent.saturating_duration_since(last.came)) - JUMP_MS;
+            let latest = last.ms + millis(came.saturating_duration_since(last.sent)) + JUMP_MS;
             if now_ms < soonest || now_ms > latest {
-                let expected = last_ms + millis(sent.saturating_duration_since(last));
+                let expected = last.ms + millis(sent.saturating_duration_since(last.sent));
                 tracing::warn!(
                     by_ms = (now_ms - expected) as i64,
                     "the clock of Redis jumped; traces are judged by the time that really passed"
@@ -36,7 +44,7 @@ impl StreamClock {
                 now_ms = expected;
             }
         }
-        self.last = Some((now_ms, came));
+        self.last = Some(Look { ms: now_ms, sent, came });
         self.raise(u64::try_from(now_ms).unwrap_or(0))
     }
 
@@ -90,5 +98,10 @@ mod tests {
         // We slept between two looks; then Redis answered late.
         let (sent, came) = (start + Duration::from_secs(30), start + Duration::from_secs(70));
         assert_eq!(clock.look(T + 69_000, sent, came), T + 69_000);
+        // We slept after Redis had answered and before we read it.
+        let (sent, came) = (came, came + Duration::from_secs(30));
+        assert_eq!(clock.look(T + 70_010, sent, came), T + 70_010);
+        let (sent, came) = (came, came);
+        assert_eq!(clock.look(T + 100_020, sent, came), T + 100_020);
     }
 }

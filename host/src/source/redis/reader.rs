@@ -125,8 +125,8 @@ async fn read(
     command.arg("STREAMS").arg(&shared.stream).arg(from);
     let sent = Instant::now();
     let (time, reply): (Value, Value) = redis::pipe().cmd("TIME").add_command(command).query_async(connection).await?;
-    let redis_ms = time_ms(&time).unwrap_or(0);
-    let read_up_to = progress.clock.look(redis_ms, sent, Instant::now());
+    // Without a time that can be read, the entries themselves are all that is known.
+    let read_up_to = time_ms(&time).map(|redis_ms| progress.clock.look(redis_ms, sent, Instant::now()));
     let entries = stream_entries(&reply);
     let mut batch = Batch::default();
     let mut last_ms = 0;
@@ -140,7 +140,7 @@ async fn read(
     }
     let full = entries.len() >= shared.count;
     let caught_up = !full && matches!(which, Which::New);
-    batch.watermark_ms = if caught_up { read_up_to } else { last_ms };
+    batch.watermark_ms = read_up_to.filter(|_| caught_up).unwrap_or(last_ms);
     hand_on(shared, out, batch).await?;
     Ok(if entries.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
