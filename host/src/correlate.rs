@@ -128,9 +128,7 @@ impl Correlator {
         // The earliest that it can be due. What holds it back longer is looked at when that time has come.
         let earliest_ms = at_ms.saturating_add(self.rules.quiet_ms);
         self.schedule.at_latest(slot, &mut open.scheduled_ms, earliest_ms.min(open.first_ms.saturating_add(self.rules.max_age_ms)));
-        while self.open_bytes > self.rules.max_open_bytes && !self.open.is_empty() {
-            self.decide_nearest(decided);
-        }
+        while self.open_bytes > self.rules.max_open_bytes && self.decide_nearest(decided) {}
     }
 
     /// Moves stream time on: every entry from before `watermark_ms` has been added. Traces that fell due before it are appended to
@@ -174,12 +172,15 @@ impl Correlator {
         }
     }
 
-    fn decide_nearest(&mut self, decided: &mut Vec<Decided>) {
-        while let Some((due_ms, slot)) = self.schedule.pop_before(u64::MAX) {
+    /// Decides the trace that is nearest to its end; false when there is none.
+    fn decide_nearest(&mut self, decided: &mut Vec<Decided>) -> bool {
+        while let Some((due_ms, slot)) = self.schedule.pop() {
             if self.open.get(slot).is_some_and(|open| open.scheduled_ms == due_ms) {
-                return self.decide(slot, Decision::Memory, self.watermark_ms, decided);
+                self.decide(slot, Decision::Memory, self.watermark_ms, decided);
+                return true;
             }
         }
+        false
     }
 
     /// Decides as of stream time `at_ms`: the time when it fell due, however much later that is noticed.

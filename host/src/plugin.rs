@@ -15,6 +15,7 @@ mod grants;
 mod guest_state;
 mod instance;
 mod library;
+mod limiter;
 mod limits;
 mod surface;
 

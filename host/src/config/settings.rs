@@ -96,7 +96,10 @@ impl Setting {
 
 /// A URL whose user part shows the user at most.
 fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        // No URL at all; but what stands before an `@` may be meant as a password.
+        return url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("***@{host}"));
+    };
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     // A password may itself hold an `@` or a slash; whatever stands before the last `@` is masked.
     let end = rest.rfind('@').map_or(authority_end, |at| at.max(authority_end.min(at)));
@@ -120,6 +123,7 @@ mod tests {
             ("redis://:secret@host/2", "redis://:***@host/2"),
             ("rediss://user:sec/r@t@host:1/2", "rediss://user:***@host:1/2"),
             ("redis://secret@host", "redis://***@host"),
+            (":s3cret@redis:6379", "***@redis:6379"),
         ] {
             assert_eq!(masked(url), shown);
         }

@@ -25,6 +25,11 @@ impl Schedule {
         if *due_ms >= watermark_ms {
             return None;
         }
+        self.pop()
+    }
+
+    /// The next item, whenever it is due.
+    pub fn pop(&mut self) -> Option<(u64, usize)> {
         self.heap.pop().map(|Reverse(item)| item)
     }
 }

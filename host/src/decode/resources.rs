@@ -14,6 +14,9 @@ pub(super) type AgentFields<'a> = [Option<Cow<'a, str>>; AGENT_PARTS];
 /// Slots of the table. An agent whose slot is taken by another is simply decoded again: nothing grows with hostile numbers of agents.
 const SLOTS: usize = 4096;
 
+/// Bytes of all fields of an agent that is remembered; a larger one is decoded again each time. So the table holds 16 MiB at most, twice.
+const REMEMBERED_BYTES: usize = 4096;
+
 pub(super) struct ResourceTable {
     slots: Vec<Option<Known>>,
     hasher: RandomState,
@@ -47,6 +50,9 @@ impl ResourceTable {
             return Arc::clone(&known.resource);
         }
         let resource = Arc::new(build(names, fields));
+        if fields.iter().flatten().map(|field| field.len()).sum::<usize>() > REMEMBERED_BYTES {
+            return resource;
+        }
         self.slots[slot] = Some(Known {
             fields: fields.each_ref().map(|field| field.as_deref().map(Box::from)),
             resource: Arc::clone(&resource),
@@ -68,10 +74,11 @@ fn build(names: &mut NameTable, fields: &AgentFields<'_>) -> Resource {
 
 fn attribute(names: &mut NameTable, part: AgentPart, fields: &AgentFields<'_>) -> Option<Attribute> {
     let value = fields[part as usize].as_deref()?;
-    let key = names.name(part.attribute_key()?)?;
+    let key = part.attribute_key()?;
+    let key = names.name(key).map_or_else(|| Text::own(key), Text::Name);
     let number = if part == AgentPart::Port { Typed::Integer.value(value) } else { None };
     Some(Attribute {
-        key: Text::Name(key),
+        key,
         value: number.unwrap_or_else(|| Value::Text(names.text(value))),
     })
 }

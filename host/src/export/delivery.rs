@@ -40,7 +40,8 @@ impl Delivery {
         let mut settled = Vec::new();
         let mut all = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, reason) in rows {
-            let Some(row) = all.get_mut(at) else { continue };
+            // A row that nobody is waited for has been settled: a receipt is used once.
+            let Some(row) = all.get_mut(at).filter(|row| row.waiting > 0) else { continue };
             if let Some(reason) = reason {
                 row.dead = Some(Fate::Dead {
                     stage: "export",
@@ -48,7 +49,7 @@ impl Delivery {
                     reason,
                 });
             }
-            row.waiting = row.waiting.saturating_sub(1);
+            row.waiting -= 1;
             if row.waiting == 0 {
                 let fate = row.dead.take().unwrap_or(Fate::Delivered);
                 settled.push(Settlement {

@@ -12,9 +12,12 @@ use ahash::RandomState;
 /// A longer text is never interned.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// Bytes of text that the process interns at most; later texts are owned by their span. Interned texts are never freed,
+/// Bytes of text, and of what keeps it, that the process interns at most; later texts are owned by their span. Interned texts are never freed,
 /// which is what makes reading one cost nothing; so there has to be an end to them.
 pub const MAX_INTERNED_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What one text costs beside its own bytes: the entry, and its places in two tables.
+const ENTRY_BYTES: u64 = 100;
 
 /// Slots of the doorkeeper: a text is interned when it comes a second time, so that ids and numbers, which are
 /// all different, do not fill the table.
@@ -71,13 +74,14 @@ impl Name {
         if let Some(found) = table.entries.get(text) {
             return Some(Name(found.0));
         }
-        if table.bytes + text.len() as u64 > MAX_INTERNED_BYTES {
+        let bytes = text.len() as u64 + ENTRY_BYTES;
+        if table.bytes + bytes > MAX_INTERNED_BYTES {
             return None;
         }
         let index = u32::try_from(table.entries.len()).ok()?;
         let entry: &'static Entry = Box::leak(Box::new(Entry { index, text: text.into() }));
         table.entries.insert(Interned(entry));
-        table.bytes += text.len() as u64;
+        table.bytes += bytes;
         INTERNED_BYTES.store(table.bytes, Ordering::Relaxed);
         Some(Name(entry))
     }
@@ -97,7 +101,7 @@ impl Name {
         self.0.index
     }
 
-    /// Bytes of text interned so far in this process.
+    /// Bytes interned so far in this process.
     pub fn interned_bytes() -> u64 {
         INTERNED_BYTES.load(Ordering::Relaxed)
     }

@@ -125,7 +125,7 @@ impl Span {
         settle_attributes(&mut self.attributes, attributes);
     }
 
-    /// Bytes that this span holds, itself included; its resource is shared and not counted.
+    /// Bytes that this span holds, itself included. Its resource is usually shared, and counted all the same: it need not be.
     pub fn bytes(&self) -> usize {
         let parent = self.parent.as_ref().map_or(0, SpanId::heap_bytes);
         size_of::<Span>()
@@ -134,5 +134,6 @@ impl Span {
             + self.name.heap_bytes()
             + self.error.heap_bytes()
             + attribute_bytes(&self.attributes)
+            + self.resource.heap_bytes()
     }
 }

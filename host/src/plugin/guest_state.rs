@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wasmtime::component::ResourceTable;
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::Limits;
 use super::bindings::meshtrace::plugin::host_log::Level;
-use super::limits::Limits;
+use super::limiter::Limiter;
 use crate::export::TraceBatch;
 
 /// The longest name of a plugin's own number, in bytes.
@@ -24,7 +24,7 @@ pub(super) struct GuestState {
     pub plugin: Arc<str>,
     /// Only while a call that may read it runs.
     pub batch: Option<Arc<TraceBatch>>,
-    pub limiter: StoreLimits,
+    pub limiter: Limiter,
     log_message_bytes: usize,
     counters: BTreeMap<String, u64>,
     gauges: BTreeMap<String, f64>,
@@ -34,17 +34,10 @@ pub(super) struct GuestState {
 
 impl GuestState {
     pub fn new(plugin: Arc<str>, wasi: WasiCtx, limits: &Limits) -> GuestState {
-        let limiter = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes)
-            .table_elements(limits.table_elements)
-            .memories(16)
-            .tables(64)
-            .instances(64)
-            .build();
         GuestState {
             plugin,
             batch: None,
-            limiter,
+            limiter: Limiter::new(limits),
             log_message_bytes: limits.log_message_bytes,
             counters: BTreeMap::new(),
             gauges: BTreeMap::new(),

@@ -221,6 +221,10 @@ fn convert(outcome: trace_exporter::Outcome, rows: usize) -> Outcome {
                 // Which trace was meant cannot be known, so nothing of the answer can be believed.
                 return Outcome::Failed(format!("export-batch answered about trace row {}, the batch has {rows}", wrong.trace));
             }
+            let mut seen = vec![false; rows];
+            if let Some(twice) = left.iter().find(|row| std::mem::replace(&mut seen[row.trace as usize], true)) {
+                return Outcome::Failed(format!("export-batch answered twice about trace row {}", twice.trace));
+            }
             let row = |row: types::RowOutcome| RowOutcome {
                 row: row.trace as usize,
                 retry_after: row.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),

@@ -9,7 +9,7 @@ pub struct Limits {
     pub call_time: Duration,
     /// Bytes of linear memory, all of the instance's memories together.
     pub memory_bytes: usize,
-    /// Elements of each table.
+    /// Elements of tables, all of the instance's tables together.
     pub table_elements: usize,
     /// Bytes of one log message; the rest of it is cut off.
     pub log_message_bytes: usize,

@@ -3,13 +3,14 @@
 //! Redis is the log, and there is no second one. An entry stays pending in the group until its trace has been disposed of, so whatever
 //! happens to this process, the next one reads it again: first all that is pending, in the order of the log, then what is new.
 //!
-//! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time.
+//! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `lease`: who of several meshtraces leads. `clock`: stream time.
 //! - `reader`: the loop that reads. `recover`: what earlier runs left pending. `settle`: acknowledging and dead-lettering.
 //! - `upkeep`: retention, dead consumers, foreign readers.
 
 mod clock;
 mod connect;
 mod group;
+mod lease;
 mod reader;
 mod recover;
 mod reply;
@@ -44,7 +45,8 @@ pub struct RedisConfig {
     pub tls: TlsFiles,
     /// The stream, `mesh:trace`.
     pub stream: String,
-    /// The group, if one was asked for; `None` leaves it to the rule of [`group`].
+    /// The group, if one was asked for; `None` leaves it to the rule: the documented one, or
+    /// our own beside a registry that reads that.
     pub group: Option<String>,
     /// Entries per read.
     pub count: usize,
@@ -66,6 +68,8 @@ struct Shared {
     group: String,
     consumer: String,
     dead_stream: String,
+    lease: lease::Lease,
+    foreign: group::Foreign,
     count: usize,
     retention: Duration,
     status: Arc<SourceStatus>,
@@ -81,10 +85,10 @@ impl Redis {
         status.set_names(&config.stream, config.group.as_deref().unwrap_or(DOCUMENTED_GROUP));
         status.set_state(SourceState::Connecting);
         let mut pause = connect::Backoff::new(stop);
-        let group = loop {
+        let (group, foreign) = loop {
             let Some(error) = (match connector.connect().await {
                 Ok(mut connection) => match group::choose(&mut connection, &config).await {
-                    Ok(group) => break group?,
+                    Ok(chosen) => break chosen?,
                     Err(error) => Some(error),
                 },
                 Err(error) => Some(error),
@@ -101,7 +105,9 @@ impl Redis {
         status.set_names(&config.stream, &group);
         let shared = Shared {
             connector,
-            dead_stream: dead_stream(&config.stream),
+            dead_stream: format!("{}:dead", tagged(&config.stream)),
+            lease: lease::Lease::default(),
+            foreign,
             consumer: consumer_name(),
             stream: config.stream,
             group,
@@ -121,15 +127,16 @@ impl Redis {
             // Nobody is left to listen when the upkeep has ended before.
             let _ = ended.send(true);
         };
-        tokio::join!(reading, upkeep::run(&shared, upkeep_stop), settle::run(&shared, settlements));
+        let kept = upkeep::keep_lease(&shared, upkeep_stop.clone());
+        tokio::join!(reading, kept, upkeep::run(&shared, upkeep_stop), settle::run(&shared, settlements));
         group::leave(&shared).await;
         shared.status.set_state(SourceState::Stopped);
     }
 }
 
-/// The dead-letter stream beside `stream`: it carries the stream's hash tag, so that one command may touch both in a cluster.
-fn dead_stream(stream: &str) -> String {
-    if stream.contains('{') { format!("{stream}:dead") } else { format!("{{{stream}}}:dead") }
+/// `stream` as a prefix for keys beside it: they carry its hash tag, so that one command may touch them all in a cluster.
+fn tagged(stream: &str) -> String {
+    if stream.contains('{') { stream.to_owned() } else { format!("{{{stream}}}") }
 }
 
 /// A name that no other process has or had.

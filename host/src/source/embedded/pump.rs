@@ -34,6 +34,12 @@ async fn hand_on(log: &Log, out: Sender<Batch>, settlements: &mut Receiver<Settl
     loop {
         let (closed, waiting) = log.look();
         if closed && waiting == 0 {
+            // Nothing can come any more, and nothing is left behind for another time: what is open is decided now, as it is.
+            let mut all_read = Batch::default();
+            all_read.watermark_ms = u64::MAX;
+            if out.send(all_read).await.is_err() {
+                tracing::debug!("the next stage has ended");
+            }
             return;
         }
         if closed && *deadline.get_or_insert(Instant::now() + bounds.stop_timeout) <= Instant::now() {

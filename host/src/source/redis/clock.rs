@@ -45,12 +45,25 @@ impl StreamClock {
             }
         }
         self.last = Some(Look { ms: now_ms, sent, came });
-        self.raise(u64::try_from(now_ms).unwrap_or(0))
+        u64::try_from(now_ms).unwrap_or(0)
     }
 
-    /// The stream time of an entry that Redis stamped with `ms`.
-    pub fn of_entry(&mut self, ms: u64) -> u64 {
+    /// The stream time of an entry that Redis stamped with `ms`, of those that earlier runs left pending: it may lie long ago.
+    pub fn of_pending(&self, ms: u64) -> u64 {
         u64::try_from(i128::from(ms) + self.offset_ms).unwrap_or(0)
+    }
+
+    /// The stream time of an entry that has just been read with the last look.
+    ///
+    /// Ids need not be times: after its clock was set back Redis goes on from the last id, and a writer may choose ids himself. But an entry
+    /// that has only now been read is not older than what was declared read before, and not younger than now.
+    pub fn of_new(&mut self, ms: u64) -> u64 {
+        let latest = self.last.as_ref().map_or(u64::MAX, |last| {
+            let answered_within = millis(last.came.saturating_duration_since(last.sent));
+            u64::try_from(last.ms + answered_within).unwrap_or(0)
+        });
+        let at_ms = self.of_pending(ms).clamp(self.high_ms.min(latest), latest);
+        self.raise(at_ms)
     }
 
     /// Stream time never goes back.
@@ -76,7 +89,7 @@ mod tests {
         assert_eq!(clock.look(T, start, start), T);
         let later = start + Duration::from_secs(60);
         assert_eq!(clock.look(T + 60_010, later, later), T + 60_010);
-        assert_eq!(clock.of_entry(T + 60_020), T + 60_020);
+        assert_eq!(clock.of_new(T + 60_005), T + 60_005);
     }
 
     #[test]
@@ -87,8 +100,19 @@ mod tests {
             let later = start + Duration::from_secs(2);
             let jumped = T.saturating_add_signed(jump) + 2_000;
             assert_eq!(clock.look(jumped, later, later), T + 2_000);
-            assert_eq!(clock.of_entry(jumped + 5), T + 2_005);
+            // Redis' ids never go back: after a step back they go on from the last one.
+            assert_eq!(clock.of_new(jumped.max(T + 1_990)), T + 2_000);
         }
+    }
+
+    #[test]
+    fn an_entry_is_neither_from_before_what_was_read_nor_from_the_future() {
+        let (mut clock, start) = (StreamClock::default(), Instant::now());
+        let now = clock.look(T, start, start);
+        clock.raise(now);
+        assert_eq!(clock.of_new(T + 3_600_000), T);
+        assert_eq!(clock.of_new(u64::MAX), T);
+        assert_eq!(clock.of_new(5), T);
     }
 
     #[test]

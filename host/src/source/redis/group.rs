@@ -15,8 +15,6 @@ use super::{CONSUMER_PREFIX, DOCUMENTED_GROUP, OWN_GROUP, RedisConfig, Shared};
 
 /// A foreign consumer idle for longer than this is dead. The registry blocks for 5 s at a time.
 const FOREIGN_IDLE: Duration = Duration::from_secs(15);
-/// A consumer of ours idle for longer than this is dead: it reads twenty times a second.
-const OWN_IDLE: Duration = Duration::from_secs(3);
 /// A consumer that was there lately is watched for a sign of life: a little longer than a registry blocks.
 const WATCH: Duration = Duration::from_millis(6_000);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -34,25 +32,55 @@ impl Consumer {
         self.name.starts_with(CONSUMER_PREFIX)
     }
 
-    /// Not dead for certain.
-    pub fn lately(&self) -> bool {
-        self.idle < if self.is_ours() { OWN_IDLE } else { FOREIGN_IDLE }
+    /// Somebody else's, and not dead for certain.
+    fn is_foreign_and_lately(&self) -> bool {
+        !self.is_ours() && self.idle < FOREIGN_IDLE
     }
 }
 
-/// The group to read; the inner error stops the start.
-pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &RedisConfig) -> RedisResult<anyhow::Result<String>> {
+/// Foreign consumers that were watched at the start and did nothing: dead, though they were there lately.
+#[derive(Debug)]
+pub(super) struct Foreign {
+    dead: Vec<String>,
+    watched: Instant,
+}
+
+impl Foreign {
+    /// Whether this consumer is somebody else's and reads. Consumers of ours do not count: the lease tells about those.
+    pub fn is_living(&self, consumer: &Consumer) -> bool {
+        let still_dead = || self.dead.contains(&consumer.name) && consumer.idle + LOOK_EVERY >= self.watched.elapsed();
+        consumer.is_foreign_and_lately() && !still_dead()
+    }
+}
+
+/// The group to read, and who in it is dead; the inner error stops the start.
+pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &RedisConfig) -> RedisResult<anyhow::Result<(String, Foreign)>> {
     let stream = config.stream.as_str();
     let (group, asked_for) = match &config.group {
         Some(group) => (group.as_str(), true),
         None => (DOCUMENTED_GROUP, false),
     };
-    if !asked_for && groups(connection, stream).await?.iter().any(|name| name == OWN_GROUP) {
+    let groups = groups(connection, stream).await?;
+    let nobody = || Foreign {
+        dead: Vec::new(),
+        watched: Instant::now(),
+    };
+    if !asked_for && groups.iter().any(|name| name == OWN_GROUP) {
         tracing::info!(group = OWN_GROUP, "reading with the group of an earlier time; MCP_MESH_TRACE_CONSUMER_GROUP would choose another");
-        return Ok(Ok(OWN_GROUP.to_owned()));
+        return Ok(Ok((OWN_GROUP.to_owned(), nobody())));
     }
-    match live_foreign_reader(connection, stream, group).await? {
-        None => Ok(Ok(group.to_owned())),
+    let watched = Instant::now();
+    let suspects: Vec<Consumer> = {
+        let all = consumers(connection, stream, group).await?;
+        all.into_iter().filter(Consumer::is_foreign_and_lately).collect()
+    };
+    let dead: Vec<String> = suspects.iter().map(|own| own.name.clone()).collect();
+    let mut reader = watch_for_life(connection, stream, group, suspects).await?;
+    if reader.is_none() && !asked_for && groups.iter().any(|name| name == group) {
+        reader = somebody_waits(connection).await;
+    }
+    match reader {
+        None => Ok(Ok((group.to_owned(), Foreign { dead, watched }))),
         Some(reader) if asked_for => Ok(Err(anyhow!(
             "MCP_MESH_TRACE_CONSUMER_GROUP={group}: the consumer {reader:?} is reading that group, and would take a part of every trace; \
              stop it, or choose a group of your own (leave the variable unset for {OWN_GROUP:?})"
@@ -63,16 +91,19 @@ pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &Redi
                 group = OWN_GROUP,
                 "the group {DOCUMENTED_GROUP} has a live reader; reading with a group of our own beside it"
             );
-            Ok(Ok(OWN_GROUP.to_owned()))
+            Ok(Ok((OWN_GROUP.to_owned(), nobody())))
         }
     }
 }
 
-/// The name of a consumer in `group` that is not ours and shows signs of life.
-async fn live_foreign_reader(connection: &mut MultiplexedConnection, stream: &str, group: &str) -> RedisResult<Option<String>> {
-    let foreign = |consumers: Vec<Consumer>| consumers.into_iter().filter(|own| !own.is_ours() && own.lately()).collect::<Vec<_>>();
-    let first = foreign(consumers(connection, stream, group).await?);
-    watch_for_life(connection, stream, group, first).await
+/// A client that waits for entries just now. Before Redis 7.2 a reader that waits and gets nothing leaves no trace in its group, so on a
+/// quiet stream only its connection tells; not of which group it is, but in doubt a group of our own is right.
+async fn somebody_waits(connection: &mut MultiplexedConnection) -> Option<String> {
+    // Without the permission to look, what the group tells has to do.
+    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(connection).await.ok()?;
+    let waits = clients.lines().find(|line| line.split(' ').any(|word| word == "cmd=xreadgroup"))?;
+    let word = |key: &str| waits.split(' ').find_map(|word| word.strip_prefix(key)).filter(|value| !value.is_empty());
+    word("name=").or_else(|| word("addr=")).map(str::to_owned)
 }
 
 /// Watches `suspects`; the name of the first that did something. The idle time of the dead grows as fast as time goes by.
@@ -94,24 +125,6 @@ async fn watch_for_life(
         }
     }
     Ok(None)
-}
-
-/// Waits until no other meshtrace reads the group: two would split every trace between them. Returns when this one may read.
-pub(super) async fn wait_for_our_turn(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    let mut told = false;
-    loop {
-        let others = consumers(connection, &shared.stream, &shared.group).await?;
-        let other = others.into_iter().find(|own| own.is_ours() && own.name != shared.consumer && own.lately());
-        let Some(other) = other else { return Ok(()) };
-        if !told {
-            tracing::info!(
-                consumer = other.name,
-                "another meshtrace has been reading this group until just now; waiting for it to be gone"
-            );
-            told = true;
-        }
-        sleep(LOOK_EVERY).await;
-    }
 }
 
 /// Makes stream and group if they are missing; the group begins with the stream's first entry.
@@ -170,6 +183,7 @@ pub(super) async fn remove_if_empty(shared: &Shared, connection: &mut Multiplexe
 pub(super) async fn leave(shared: &Shared) {
     let leaving = async {
         let mut connection = shared.connector.connect().await?;
+        shared.lease.give_back(shared, &mut connection).await?;
         remove_if_empty(shared, &mut connection, &shared.consumer).await
     };
     if let Err(error) = leaving.await {

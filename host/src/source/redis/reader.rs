@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
 use super::connect::Backoff;
+use super::lease::Held;
 use super::recover::Recovery;
 use super::reply::{EntryId, entry, field, items, push, stream_entries, time_ms};
 use super::{BLOCK, Shared, group, recover};
@@ -50,6 +51,10 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
     loop {
         let end = tokio::select! {
             end = session(shared, &out, &mut progress, &mut pause) => end,
+            () = shared.lease.lost() => {
+                tracing::warn!("another meshtrace leads this group now; standing by");
+                continue;
+            }
             _ = stop.wait_for(|stop| *stop) => SessionEnd::Stopped,
         };
         let SessionEnd::Failed(error) = end else { return };
@@ -78,10 +83,13 @@ async fn try_session(
     pause: &mut Backoff,
 ) -> Result<std::convert::Infallible, SessionEnd> {
     let mut connection = shared.connector.connect().await?;
+    // Two that read would split every trace between them.
+    if shared.lease.acquire(shared, &mut connection).await? == Held::Anew {
+        progress.recovery = Recovery::default();
+    }
     group::ensure(shared, &mut connection).await?;
     if !progress.recovery.is_done() {
         shared.status.set_state(SourceState::Recovering);
-        group::wait_for_our_turn(shared, &mut connection).await?;
         progress.last = Some(last_delivered(shared, &mut connection).await?);
         while let Some(batch) = recover::next(shared, &mut connection, &mut progress.recovery, &mut progress.clock).await? {
             hand_on(shared, out, batch).await?;
@@ -132,7 +140,7 @@ async fn read(
     let mut last_ms = 0;
     for (id, fields) in entries.iter().filter_map(entry) {
         progress.last = progress.last.max(Some(id));
-        last_ms = progress.clock.of_entry(id.ms);
+        last_ms = progress.clock.of_new(id.ms);
         // A lost entry may have been trimmed since; recovery after the next start clears it away.
         if let Some(fields) = fields {
             push(&mut batch, id, last_ms, fields);
@@ -140,7 +148,7 @@ async fn read(
     }
     let full = entries.len() >= shared.count;
     let caught_up = !full && matches!(which, Which::New);
-    batch.watermark_ms = read_up_to.filter(|_| caught_up).unwrap_or(last_ms);
+    batch.watermark_ms = progress.clock.raise(read_up_to.filter(|_| caught_up).unwrap_or(last_ms));
     hand_on(shared, out, batch).await?;
     Ok(if entries.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }

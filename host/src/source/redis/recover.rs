@@ -43,7 +43,7 @@ pub(super) async fn next(
     };
     let living: Vec<String> = {
         let all = group::consumers(connection, &shared.stream, &shared.group).await?;
-        all.into_iter().filter(|own| own.lately() && own.name != shared.consumer).map(|own| own.name).collect()
+        all.into_iter().filter(|own| shared.foreign.is_living(own)).map(|own| own.name).collect()
     };
     let last = page.last().map(|(id, _)| *id);
     let ids: Vec<EntryId> = page.into_iter().filter(|(_, owner)| !living.contains(owner)).map(|(id, _)| id).collect();
@@ -89,7 +89,7 @@ async fn claim(shared: &Shared, connection: &mut MultiplexedConnection, clock: &
         replies.iter().filter_map(|reply| entry(items(reply).first()?)).filter_map(|(id, fields)| Some((id, fields?))).collect();
     for id in ids {
         if let Some(fields) = found.get(id) {
-            let at_ms = clock.of_entry(id.ms);
+            let at_ms = clock.of_pending(id.ms);
             push(&mut batch, *id, at_ms, fields);
             batch.watermark_ms = at_ms;
         }

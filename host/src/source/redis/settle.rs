@@ -19,6 +19,8 @@ const ACK_BATCH: usize = 1_000;
 pub(super) const DEAD_MAX: usize = 100_000;
 /// How often a dead letter that Redis refused is tried again. Its entries stay pending meanwhile.
 const DEAD_RETRY: Duration = Duration::from_secs(2);
+/// Dead letters that wait for Redis to take them, at most.
+const REFUSED_MAX: usize = 10_000;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Settles until `settlements` ends. Nothing is given up: what Redis does not take now is tried again, and what is not settled when this ends is
@@ -41,10 +43,11 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
         link.acknowledge(&delivered).await;
         if !dead.is_empty() {
             let left = link.bury_all(dead).await;
-            if refused.is_empty() {
+            if refused.is_empty() && !left.is_empty() {
+                tracing::warn!("Redis refuses dead letters; their entries stay pending, and they are tried again");
                 retry_at = Instant::now() + DEAD_RETRY;
             }
-            refused.extend(left);
+            keep(&mut refused, left);
         }
     }
     if !refused.is_empty() {
@@ -65,6 +68,15 @@ fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (V
         next = if enough { None } else { settlements.try_recv().ok() };
     }
     (delivered, dead)
+}
+
+/// Keeps dead letters for another try; beyond a bound they are left to the next start, which reads their entries again.
+fn keep(refused: &mut Vec<Settlement>, more: Vec<Settlement>) {
+    let room = REFUSED_MAX.saturating_sub(refused.len());
+    if more.len() > room {
+        tracing::warn!(left = more.len() - room, "too many dead letters wait for Redis; further ones stay pending until the next start");
+    }
+    refused.extend(more.into_iter().take(room));
 }
 
 struct Link<'a> {
@@ -109,11 +121,15 @@ impl Link<'_> {
         self.shared.status.entries_acknowledged.fetch_add(receipts.len() as u64, Ordering::Relaxed);
     }
 
-    /// Moves dead letters; returns those that Redis refused.
+    /// Moves dead letters; returns those that Redis refused. What it refuses once it is not asked again in this round.
     async fn bury_all(&mut self, dead: Vec<Settlement>) -> Vec<Settlement> {
         let mut refused = Vec::new();
         let shared = self.shared;
         for settlement in dead {
+            if !refused.is_empty() {
+                refused.push(settlement);
+                continue;
+            }
             let buried = match self.connection().await {
                 Ok(connection) => bury(shared, connection, &settlement).await,
                 Err(error) => Err(error),
@@ -125,9 +141,13 @@ impl Link<'_> {
                     self.shared.status.entries_acknowledged.fetch_add(count, Ordering::Relaxed);
                 }
                 Err(error) => {
-                    let error = self.shared.connector.explain(&error);
-                    tracing::warn!(error, "a dead letter was refused; its entries stay pending, and it is tried again");
-                    self.connection = None;
+                    let lost = error.is_io_error() || error.is_unrecoverable_error();
+                    let error = shared.connector.explain(&error);
+                    tracing::debug!(error, "a dead letter was refused");
+                    shared.status.set_error(format!("dead letters are refused: {error}"));
+                    if lost {
+                        self.connection = None;
+                    }
                     refused.push(settlement);
                 }
             }

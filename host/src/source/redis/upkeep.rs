@@ -6,8 +6,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio::sync::watch;
 
+use super::lease::KEEP_EVERY;
 use super::reply::{EntryId, field, items, time_ms};
-use super::{CONSUMER_PREFIX, Shared, group};
+use super::{Shared, group};
 
 /// Between two looks at the group.
 const EVERY: Duration = Duration::from_secs(5);
@@ -33,6 +34,28 @@ pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Keeps the lease alive until told to stop, on a connection of its own: it must not wait behind anything.
+pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>) {
+    let mut connection = None;
+    while tokio::time::timeout(KEEP_EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
+        let kept = async {
+            let connection = match &mut connection {
+                Some(connection) => connection,
+                empty => empty.insert(shared.connector.connect().await?),
+            };
+            shared.lease.keep(shared, connection).await
+        };
+        let kept = tokio::select! {
+            kept = kept => kept,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        if let Err(error) = kept {
+            tracing::debug!(error = shared.connector.explain(&error), "the lease could not be kept alive; trying again");
+            connection = None;
+        }
+    }
+}
+
 async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimming: bool) -> RedisResult<()> {
     let connection = match kept {
         Some(connection) => connection,
@@ -42,10 +65,11 @@ async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimmin
         trim(shared, connection).await?;
     }
     let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
-    for dead in consumers.iter().filter(|own| !own.lately() && own.pending == 0 && own.name != shared.consumer) {
+    let gone = |own: &&group::Consumer| own.name != shared.consumer && own.pending == 0 && !shared.foreign.is_living(own);
+    for dead in consumers.iter().filter(gone) {
         group::remove_if_empty(shared, connection, &dead.name).await?;
     }
-    let foreign = consumers.iter().find(|own| own.lately() && !own.name.starts_with(CONSUMER_PREFIX)).map(|own| own.name.clone());
+    let foreign = consumers.iter().find(|own| shared.foreign.is_living(own)).map(|own| own.name.clone());
     if shared.status.set_foreign_reader(foreign.clone()) {
         match foreign {
             Some(reader) => tracing::error!(
