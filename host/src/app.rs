@@ -88,6 +88,7 @@ impl App {
             settlements,
             store: Arc::clone(&store),
             workers,
+            failed: failed.clone(),
         };
         let export = export::run(stage, &mut tasks)?;
         let ends = SourceEnds {

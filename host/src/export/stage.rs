@@ -32,6 +32,8 @@ pub struct Export {
     pub store: Arc<Store>,
     /// The exporters.
     pub workers: Vec<Worker>,
+    /// Told when the stage cannot go on: then the host has to end, and the next start reads again what is pending.
+    pub failed: mpsc::Sender<anyhow::Error>,
 }
 
 /// Asks the stage.
@@ -88,7 +90,13 @@ impl Handle {
 
 /// Starts the exporters' threads, and the stage that feeds them until its input closes.
 pub fn run(stage: Export, tasks: &mut Tasks) -> std::io::Result<Handle> {
-    let Export { input, settlements, store, workers } = stage;
+    let Export {
+        input,
+        settlements,
+        store,
+        workers,
+        failed,
+    } = stage;
     let patience = Arc::new(Patience::default());
     let (mut queues, mut known) = (Vec::new(), Vec::new());
     for worker in workers {
@@ -111,7 +119,12 @@ pub fn run(stage: Export, tasks: &mut Tasks) -> std::io::Result<Handle> {
         }),
     };
     let shared = Arc::clone(&handle.shared);
-    tasks.spawn("export", feed(input, settlements, store, queues, shared));
+    tasks.spawn("export", async move {
+        if let Err(error) = feed(input, settlements, store, queues, shared).await {
+            // Received unless the host is stopping anyway.
+            drop(failed.send(error).await);
+        }
+    });
     Ok(handle)
 }
 
@@ -121,7 +134,7 @@ async fn feed(
     store: Arc<Store>,
     queues: Vec<mpsc::Sender<Arc<Delivery>>>,
     shared: Arc<Shared>,
-) {
+) -> anyhow::Result<()> {
     let mut waiting: Vec<Decided> = Vec::new();
     while let Some(first) = input.recv().await {
         waiting.extend(first);
@@ -141,14 +154,16 @@ async fn feed(
                 let delivery = Arc::new(delivery);
                 for queue in &queues {
                     if queue.send(Arc::clone(&delivery)).await.is_err() {
-                        tracing::error!("an exporter's thread has ended early; nothing more is exported or acknowledged");
-                        return;
+                        anyhow::bail!(
+                            "an exporter's thread ended early, by a fault of this program; what is pending is read again at the next start"
+                        );
                     }
                 }
             }
             shared.exported.fetch_add(count, Ordering::Relaxed);
         }
     }
+    Ok(())
 }
 
 /// Takes the first traces of `waiting` that make a batch.
