@@ -1,30 +1,12 @@
 //! SIGKILL at the worst moments: what was not acknowledged is read again, whole.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
-use serde_json::Value;
-
-use crate::support::events::{numbered_traces, publish};
+use crate::support::events::{assert_whole, numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::host::{HostBuilder, json_files};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, pending, undelivered};
 
-fn spans_of(document: &Value) -> BTreeSet<&str> {
-    document["spans"].as_array().expect("spans").iter().filter_map(|span| span["span_id"].as_str()).collect()
-}
-
-/// Every id has a file with just its three spans.
-fn check(dir: PathBuf, ids: &[String]) {
-    let files = json_files(&dir);
-    assert_eq!(files.len(), ids.len());
-    for id in ids {
-        assert_eq!(spans_of(&files[id]), BTreeSet::from(["a", "b", "c"]), "{id}");
-    }
-}
-
 fn builder(redis: &RedisServer, json: &std::path::Path) -> HostBuilder {
-    HostBuilder::new(&redis.url()).set("TRACE_JSON_OUTPUT_DIR", &json.display().to_string())
+    HostBuilder::new(&redis.url()).json_dir(json)
 }
 
 /// Scenario: the host is killed when it has read everything and exported nothing; another is started.
@@ -44,7 +26,7 @@ fn killed_between_reading_and_export_nothing_is_lost() {
     let second = builder(&redis, json.path()).start();
     second.wait_for_exports(300);
     eventually("nothing is pending", || (pending(&mut connection, GROUP) == 0).then_some(()));
-    check(json.path().to_owned(), &ids);
+    assert_whole(&json_files(json.path()), &ids);
     // Claiming with JUSTID is no delivery; the consumer of the killed host had nothing left, and is gone.
     let consumers: redis::streams::StreamInfoConsumersReply =
         redis::Commands::xinfo_consumers(&mut connection, STREAM, GROUP).expect("consumers");
@@ -73,7 +55,7 @@ fn killed_during_acknowledgement_nothing_is_lost() {
     }
     let last = builder(&redis, json.path()).start();
     eventually("everything is acknowledged", || (pending(&mut connection, GROUP) + undelivered(&mut connection, GROUP) == 0).then_some(()));
-    check(json.path().to_owned(), &ids);
+    assert_whole(&json_files(json.path()), &ids);
     drop(last);
 }
 

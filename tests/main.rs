@@ -8,5 +8,29 @@ mod support;
 
 /// The captured events, from XADD to files and answers.
 mod captured;
+/// Connections: TLS, passwords, other streams, and what breaks them.
+mod connection;
+/// Trees, lines and colours on standard output, and what never gets there.
+mod console;
+/// Entries that nobody can decode.
+mod dead_letters;
+/// Who else reads our consumer group.
+mod groups;
+/// The API's shapes, pages, refusals and bounds.
+mod http;
+/// Files and lines of JSON, whatever ids, repeats and directories do.
+mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// Plugins that are dropped in, refused at start, or fail while they run.
+mod plugins;
+/// What earlier runs left pending, and in which order it comes.
+mod recovery;
+/// Old entries are removed from the stream, but none that is still needed.
+mod retention;
+/// What can be set, and what happens when it is set wrongly.
+mod settings;
+/// Ends that were asked for, and spans that come late.
+mod shutdown;
+/// Pauses of either side, and how soon a trace comes out.
+mod timing;

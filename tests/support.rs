@@ -1,6 +1,9 @@
 //! Servers, events and patience for the tests.
 
+pub mod certificates;
 pub mod events;
+pub mod foreign;
+pub mod guests;
 pub mod host;
 pub mod redis_server;
 
@@ -26,4 +29,13 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
+}
+
+/// Sends `signal` to one of our children that has not been waited for.
+pub fn signal(process: u32, signal: i32) {
+    #[expect(unsafe_code, reason = "the standard library sends SIGKILL only")]
+    // SAFETY: kill(2) takes two numbers, and the process is a child of ours that has not been waited for.
+    unsafe {
+        libc::kill(process as i32, signal)
+    };
 }

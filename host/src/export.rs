@@ -8,8 +8,10 @@
 mod batch;
 mod columns;
 mod delivery;
+mod patience;
 mod stage;
 mod strings;
+mod suspects;
 mod worker;
 
 pub use batch::TraceBatch;

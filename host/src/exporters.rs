@@ -26,7 +26,9 @@ pub fn start(config: &ExporterConfig) -> anyhow::Result<Vec<Worker>> {
     for name in names {
         let component = Component::compile(&engine, &name, &library.read(&name)?)?;
         let (settings, grants) = settings(config, &library, &name)?;
-        let exporter = Instance::start(component, settings, grants, Limits::default())?;
+        let started = Instance::start(component, settings, grants, Limits::default());
+        // The plugin knows its directory by another name than who configured it.
+        let exporter = if name == "json" { started.with_context(|| json_variable(config))? } else { started? };
         tracing::info!(plugin = name, "exporter started");
         workers.push(Worker {
             name,
@@ -49,11 +51,15 @@ fn selected(config: &ExporterConfig, library: &Library) -> anyhow::Result<Vec<St
     let mut names: BTreeSet<String> = match config.kind.as_str() {
         "none" => BTreeSet::new(),
         "multi" => ["console", "json", "stats"].map(str::to_owned).into(),
-        list => list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+        list => list.split(',').map(|name| name.trim().to_owned()).collect(),
     };
     let known = library.names();
     if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        bail!("TRACE_EXPORTER_TYPE={}: there is no plugin {unknown:?}; there are none, multi, {}", config.kind, known.join(", "));
+        bail!(
+            "TRACE_EXPORTER_TYPE={}: there is no plugin {unknown:?}; expected none, multi, or a comma list of {}",
+            config.kind,
+            known.join(", ")
+        );
     }
     if config.stats {
         names.insert("stats".into());
@@ -75,9 +81,13 @@ fn settings(config: &ExporterConfig, library: &Library, name: &str) -> anyhow::R
     }
 }
 
+fn json_variable(config: &ExporterConfig) -> String {
+    format!("TRACE_JSON_OUTPUT_DIR={}", config.json_dir.display())
+}
+
 fn json_settings(config: &ExporterConfig) -> anyhow::Result<(String, Grants)> {
     let dir = &config.json_dir;
-    std::fs::create_dir_all(dir).with_context(|| format!("TRACE_JSON_OUTPUT_DIR={}: the directory cannot be made", dir.display()))?;
+    std::fs::create_dir_all(dir).with_context(|| format!("{}: the directory cannot be made", json_variable(config)))?;
     let why = if config.json_dir_is_default { "the default; TRACE_JSON_OUTPUT_DIR chooses another" } else { "TRACE_JSON_OUTPUT_DIR" };
     tracing::info!(dir = %dir.display(), mode = config.json_mode, "JSON is written here ({why})");
     let settings = json!({

@@ -5,17 +5,18 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{eventually, free_port};
+use super::{PATIENCE, eventually, free_port};
 
 /// How to start a host.
 pub struct HostBuilder {
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
+    on_a_terminal: bool,
     dir: TempDir,
 }
 
@@ -25,6 +26,25 @@ pub struct Host {
     pub port: u16,
     /// Its working directory; JSON goes to `json` in it.
     pub dir: TempDir,
+}
+
+/// What became of a command that ended by itself.
+pub struct Ended {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
+    /// Its working directory.
+    pub dir: TempDir,
+}
+
+/// Ends the process with this value, also when a test fails.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// An HTTP answer.
@@ -57,8 +77,14 @@ impl HostBuilder {
         HostBuilder {
             environment,
             arguments: vec!["run".into()],
+            on_a_terminal: false,
             dir,
         }
+    }
+
+    /// A host that reads nothing and runs no plugin: for what has to do with neither.
+    pub fn idle() -> HostBuilder {
+        HostBuilder::new("embedded://127.0.0.1:0").set("TRACE_EXPORTER_TYPE", "none").set("TRACE_ENABLE_STATS", "false")
     }
 
     pub fn set(mut self, variable: &str, value: &str) -> HostBuilder {
@@ -66,10 +92,72 @@ impl HostBuilder {
         self
     }
 
+    pub fn unset(mut self, variable: &str) -> HostBuilder {
+        self.environment.remove(variable);
+        self
+    }
+
+    /// Another command than `run`, with its flags.
+    pub fn arguments(mut self, arguments: &[&str]) -> HostBuilder {
+        self.arguments = arguments.iter().map(|argument| (*argument).into()).collect();
+        self
+    }
+
+    /// Drops `{name}.wasm` into the plugin directory.
+    pub fn plugin(self, name: &str, wasm: &[u8]) -> HostBuilder {
+        let plugins = self.dir.path().join("plugins");
+        std::fs::create_dir_all(&plugins).expect("a directory");
+        std::fs::write(plugins.join(name).with_extension("wasm"), wasm).expect("a file");
+        self.set("MESHTRACE_PLUGIN_DIR", &plugins.display().to_string())
+    }
+
+    /// Writes a file into the working directory.
+    pub fn file(self, name: &str, text: &str) -> HostBuilder {
+        std::fs::write(self.dir.path().join(name), text).expect("a file");
+        self
+    }
+
+    /// Makes its standard output a terminal.
+    pub fn on_a_terminal(mut self) -> HostBuilder {
+        self.on_a_terminal = true;
+        self
+    }
+
+    fn program(&self) -> Command {
+        let host = env!("CARGO_BIN_EXE_meshtrace");
+        let mut command;
+        if self.on_a_terminal {
+            command = Command::new("script");
+            command.args([
+                "--quiet",
+                "--return",
+                "--command",
+                &format!("exec '{host}' {} 2>>stderr", self.arguments.join(" ")),
+                "/dev/null",
+            ]);
+        } else {
+            command = Command::new(host);
+            command.args(&self.arguments);
+        }
+        command
+    }
+
+    /// Writes JSON to a directory that outlives the host.
+    pub fn json_dir(self, dir: &Path) -> HostBuilder {
+        self.set("TRACE_JSON_OUTPUT_DIR", &dir.display().to_string())
+    }
+
+    /// What `meshtrace config` prints in this environment.
+    pub fn config(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meshtrace"));
+        let output = command.arg("config").current_dir(self.dir.path()).env_clear().envs(&self.environment).output().expect("it runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
     fn spawn(&self, port: u16) -> Child {
         let log = |name: &str| std::fs::File::options().create(true).append(true).open(self.dir.path().join(name)).expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meshtrace"));
-        command.args(&self.arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        let mut command = self.program();
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
         command.stdout(log("stdout")).stderr(log("stderr"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(&self.environment);
         command.env("MESHTRACE_LISTEN", format!("127.0.0.1:{port}"));
@@ -81,21 +169,38 @@ impl HostBuilder {
         let port = free_port();
         let process = self.spawn(port);
         let mut host = Host { process, port, dir: self.dir };
-        eventually("the host is healthy", || {
+        // Compiling plugins takes a while when many tests do it at once.
+        let start = Instant::now();
+        while host.try_get("/health").is_none_or(|answer| answer.status != 200) {
             if let Some(status) = host.process.try_wait().expect("a process") {
                 panic!("the host ended with {status}: {}", host.stderr());
             }
-            host.try_get("/health").filter(|answer| answer.status == 200)
-        });
+            assert!(start.elapsed() < 5 * PATIENCE, "the host is not healthy: {}", host.stderr());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         host
     }
 
     /// Starts it, expecting that it refuses to; returns what it says.
+    #[track_caller]
     pub fn refused(self) -> String {
-        let mut process = self.spawn(free_port());
-        let status = eventually("the host refuses to start", || process.try_wait().expect("a process"));
-        assert!(!status.success());
-        std::fs::read_to_string(self.dir.path().join("stderr")).expect("its log")
+        let ended = self.ended();
+        assert!(!ended.success, "it did not refuse: {}{}", ended.stdout, ended.stderr);
+        ended.stderr
+    }
+
+    /// Starts it and waits until it has ended by itself.
+    #[track_caller]
+    pub fn ended(self) -> Ended {
+        let mut process = Reaped(self.spawn(free_port()));
+        let status = eventually("the command ends", || process.0.try_wait().expect("a process"));
+        let read = |name: &str| std::fs::read_to_string(self.dir.path().join(name)).expect("UTF-8");
+        Ended {
+            success: status.success(),
+            stdout: read("stdout"),
+            stderr: read("stderr"),
+            dir: self.dir,
+        }
     }
 }
 
@@ -106,6 +211,21 @@ impl Host {
 
     pub fn stdout(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("stdout")).unwrap_or_default()
+    }
+
+    /// What the plugin called `name` has said in the log, a message each.
+    pub fn log_of(&self, name: &str) -> Vec<String> {
+        let suffix = format!(" plugin={name:?}");
+        let message = |line: &str| Some(line.split_once(" plugin: ")?.1.strip_suffix(&suffix)?.to_owned());
+        self.stderr().lines().filter_map(message).collect()
+    }
+
+    /// What the status says about the plugin called `name`.
+    #[track_caller]
+    pub fn plugin(&self, name: &str) -> Value {
+        let status = self.status();
+        let plugins = status["exporter"]["plugins"].as_array().expect("plugins");
+        plugins.iter().find(|plugin| plugin["name"] == name).unwrap_or_else(|| panic!("no {name} in {status}")).clone()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -133,6 +253,22 @@ impl Host {
         self.get("/trace/status").json()
     }
 
+    /// One of the consumer's words in the status; empty when it has none.
+    pub fn consumer(&self, key: &str) -> String {
+        self.status()["consumer"][key].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// One of the consumer's numbers in the status.
+    pub fn counted(&self, key: &str) -> u64 {
+        self.status()["consumer"][key].as_u64().expect("a number")
+    }
+
+    /// Waits until it reads what is new.
+    #[track_caller]
+    pub fn wait_until_running(&self) {
+        eventually("the host reads", || (self.consumer("status") == "running").then_some(()));
+    }
+
     /// Waits until so many traces have been exported.
     #[track_caller]
     pub fn wait_for_exports(&self, count: u64) {
@@ -142,11 +278,7 @@ impl Host {
     }
 
     pub fn signal(&self, signal: i32) {
-        #[expect(unsafe_code, reason = "the standard library sends SIGKILL only")]
-        // SAFETY: kill(2) with the id of a child that has not been waited for.
-        unsafe {
-            libc::kill(self.process.id() as i32, signal)
-        };
+        super::signal(self.process.id(), signal);
     }
 
     /// Kills it at once, and gives back its directory for the next start.

@@ -1,7 +1,9 @@
 //! A redis-server of the test's own.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 
+use redis::streams::{StreamInfoConsumersReply, StreamInfoGroupsReply, StreamPendingCountReply, StreamRangeReply};
 use redis::{Commands, Connection, Value};
 use tempfile::TempDir;
 
@@ -11,6 +13,8 @@ use super::{eventually, free_port};
 pub struct RedisServer {
     process: Child,
     pub port: u16,
+    /// What follows `redis://` in its URL.
+    pub path: String,
     pub dir: TempDir,
     arguments: Vec<String>,
 }
@@ -29,7 +33,8 @@ impl RedisServer {
         let arguments: Vec<String> =
             arguments.iter().map(|argument| (*argument).replace("{dir}", &dir.path().display().to_string())).collect();
         let process = spawn(port, &dir, &arguments);
-        let server = RedisServer { process, port, dir, arguments };
+        let path = format!("127.0.0.1:{port}/");
+        let server = RedisServer { process, port, path, dir, arguments };
         server.wait_until_up();
         server
     }
@@ -43,15 +48,23 @@ impl RedisServer {
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://{}", self.path)
+    }
+
+    /// A connection; `None` when the server is not there, or still loading.
+    pub fn try_connect(&self) -> Option<Connection> {
+        let mut connection = redis::Client::open(self.url()).expect("a URL").get_connection().ok()?;
+        redis::cmd("PING").query::<String>(&mut connection).ok()?;
+        Some(connection)
     }
 
     pub fn connect(&self) -> Connection {
-        eventually("redis-server answers", || {
-            let mut connection = redis::Client::open(self.url()).expect("a URL").get_connection().ok()?;
-            redis::cmd("PING").query::<String>(&mut connection).ok()?;
-            Some(connection)
-        })
+        eventually("redis-server answers", || self.try_connect())
+    }
+
+    /// The list of its clients.
+    pub fn clients(&self) -> String {
+        redis::cmd("CLIENT").arg("LIST").query(&mut self.connect()).expect("CLIENT LIST")
     }
 
     /// Kills the server without warning.
@@ -66,8 +79,8 @@ impl RedisServer {
         self.wait_until_up();
     }
 
-    pub fn pid(&self) -> i32 {
-        self.process.id() as i32
+    pub fn signal(&self, signal: i32) {
+        super::signal(self.process.id(), signal);
     }
 }
 
@@ -83,9 +96,14 @@ fn spawn(port: u16, dir: &TempDir, arguments: &[String]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("redis-server starts (cargo xtask setup installs it)")
 }
 
-/// Entries pending in the group.
+/// Entries of the documented stream that are pending in the group.
 pub fn pending(connection: &mut Connection, group: &str) -> usize {
-    let reply: redis::RedisResult<Value> = redis::cmd("XPENDING").arg(STREAM).arg(group).query(connection);
+    pending_in(connection, STREAM, group)
+}
+
+/// Entries pending in the group of this stream; none when there is no such group.
+pub fn pending_in(connection: &mut Connection, stream: &str, group: &str) -> usize {
+    let reply: redis::RedisResult<Value> = redis::cmd("XPENDING").arg(stream).arg(group).query(connection);
     match reply {
         Ok(Value::Array(parts)) => match parts.first() {
             Some(Value::Int(count)) => *count as usize,
@@ -97,9 +115,50 @@ pub fn pending(connection: &mut Connection, group: &str) -> usize {
 
 /// Entries that the group has not been given yet.
 pub fn undelivered(connection: &mut Connection, group: &str) -> usize {
-    let groups: redis::streams::StreamInfoGroupsReply = match connection.xinfo_groups(STREAM) {
+    let groups: StreamInfoGroupsReply = match connection.xinfo_groups(STREAM) {
         Ok(groups) => groups,
         Err(_) => return usize::MAX,
     };
     groups.groups.iter().find(|own| own.name == group).and_then(|own| own.lag).unwrap_or(usize::MAX)
+}
+
+/// The fields of every dead letter.
+pub fn dead_letters(connection: &mut Connection) -> Vec<BTreeMap<String, String>> {
+    let reply: redis::streams::StreamRangeReply = connection.xrange_all(DEAD).expect("XRANGE");
+    let text = |value| redis::from_redis_value(value).expect("a text");
+    reply.ids.into_iter().map(|entry| entry.map.into_iter().map(|(key, value)| (key, text(value))).collect()).collect()
+}
+
+/// Waits until the group has been given everything, and has acknowledged it.
+#[track_caller]
+pub fn wait_until_settled(connection: &mut Connection, group: &str) {
+    eventually("everything is acknowledged", || (undelivered(connection, group) == 0 && pending(connection, group) == 0).then_some(()));
+}
+
+/// What is pending in the documented group: entry, consumer, number of deliveries.
+pub fn pending_rows(connection: &mut Connection) -> Vec<(String, String, u64)> {
+    let reply: StreamPendingCountReply = connection.xpending_count(STREAM, GROUP, "-", "+", 100_000).expect("XPENDING");
+    reply.ids.into_iter().map(|row| (row.id, row.consumer, row.times_delivered as u64)).collect()
+}
+
+/// The names of the documented group's consumers.
+pub fn consumers(connection: &mut Connection) -> Vec<String> {
+    let reply: StreamInfoConsumersReply = connection.xinfo_consumers(STREAM, GROUP).expect("XINFO CONSUMERS");
+    reply.consumers.into_iter().map(|consumer| consumer.name).collect()
+}
+
+/// The ids of the stream's entries.
+pub fn entry_ids(connection: &mut Connection) -> Vec<String> {
+    let reply: StreamRangeReply = connection.xrange_all(STREAM).expect("XRANGE");
+    reply.ids.into_iter().map(|entry| entry.id).collect()
+}
+
+/// Makes the documented group, from the stream's first entry on.
+pub fn make_group(connection: &mut Connection) {
+    connection.xgroup_create_mkstream::<_, _, _, ()>(STREAM, GROUP, "0").expect("XGROUP CREATE");
+}
+
+/// Changes a setting of the running server.
+pub fn configure(connection: &mut Connection, key: &str, value: &str) {
+    redis::cmd("CONFIG").arg("SET").arg(key).arg(value).exec(connection).expect("CONFIG SET");
 }

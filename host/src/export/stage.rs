@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::TraceBatch;
 use super::delivery::Delivery;
-use super::worker::{self, Patience, ReportRequest, Worker, WorkerStatus, WorkerSummary};
+use super::patience::Patience;
+use super::worker::{self, ReportRequest, Worker, WorkerStatus, WorkerSummary};
 use crate::correlate::Decided;
 use crate::source::Settlement;
 use crate::store::Store;

@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::delivery::Delivery;
+use super::patience::{PAUSE, Patience, jittered};
+use super::suspects::{Attempt, Failed, Of, Suspects};
 use super::{Exporter, Outcome, TraceBatch};
 
-/// Pauses before a batch is offered again, when the exporter does not ask for one: they grow from the first to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// The longest pause that an exporter may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -84,36 +84,6 @@ impl WorkerStatus {
     }
 }
 
-/// How long workers may still repeat things once the host is stopping.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    until: Mutex<Option<Instant>>,
-    changed: Condvar,
-}
-
-impl Patience {
-    pub fn end_at(&self, until: Instant) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        self.changed.notify_all();
-    }
-
-    /// Waits; false when there is no time left for that.
-    fn pause(&self, pause: Duration) -> bool {
-        let wanted = Instant::now() + pause;
-        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if until.is_some_and(|until| until < wanted) {
-                return false;
-            }
-            let now = Instant::now();
-            if now >= wanted {
-                return true;
-            }
-            until = self.changed.wait_timeout(until, wanted - now).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
 /// Asks for the exporter's report.
 pub(super) type ReportRequest = oneshot::Sender<Result<Option<String>, String>>;
 
@@ -128,30 +98,57 @@ pub(super) fn run(
     enum Next {
         Report(ReportRequest),
         Batch(Arc<Delivery>),
+        Again,
         End,
     }
+    let mut suspects = Suspects::new();
     loop {
+        if !patience.lasts(suspects.pause) {
+            suspects.clear();
+        }
         let next = runtime.block_on(async {
             tokio::select! {
                 biased;
                 Some(report) = reports.recv() => Next::Report(report),
-                delivery = queue.recv() => delivery.map_or(Next::End, Next::Batch),
+                delivery = queue.recv(), if suspects.has_room() => delivery.map_or(Next::End, Next::Batch),
+                () = tokio::time::sleep(jittered(suspects.pause)), if !suspects.is_empty() => Next::Again,
             }
         });
-        match next {
-            // Who asked may have gone away meanwhile.
-            Next::Report(answer) => drop(answer.send(worker.exporter.report())),
-            Next::Batch(delivery) => Delivering {
-                worker: &mut worker,
-                delivery: &delivery,
-                patience,
+        let work: Vec<Of<VecDeque<Vec<usize>>>> = match next {
+            Next::Report(answer) => {
+                // Who asked may have gone away meanwhile.
+                drop(answer.send(worker.exporter.report()));
+                continue;
             }
-            .run(),
+            Next::Batch(delivery) => {
+                let rows = (0..delivery.batch.traces().len()).collect();
+                vec![(delivery, VecDeque::from([rows]))]
+            }
+            Next::Again => {
+                let alone = |rows: Failed| rows.into_iter().map(|(row, _)| vec![row]).collect();
+                suspects.take().into_iter().map(|(delivery, rows)| (delivery, alone(rows))).collect()
+            }
             Next::End => break,
-        }
+        };
+        deliver(&mut worker, work, &mut suspects, patience);
     }
     if let Err(error) = worker.exporter.flush() {
         tracing::error!(plugin = worker.name, error, "flushing failed");
+    }
+}
+
+/// Offers these rows of deliveries, and buries what is found guilty by it.
+fn deliver(worker: &mut Worker, work: Vec<Of<VecDeque<Vec<usize>>>>, suspects: &mut Suspects, patience: &Patience) {
+    let mut attempts = Vec::new();
+    for (delivery, rows) in work {
+        let attempt = Delivering { worker, delivery: &delivery, patience }.run(rows);
+        attempts.push((delivery, attempt));
+    }
+    for (delivery, rows) in suspects.judge(attempts) {
+        Delivering { worker, delivery: &delivery, patience }.bury(rows);
+    }
+    if suspects.is_empty() {
+        WorkerStatus::set(&worker.status.holding, None);
     }
 }
 
@@ -172,46 +169,34 @@ enum Round {
 }
 
 impl Delivering<'_> {
-    /// Offers the batch until all of it has been taken or refused, or patience ends: then what is left stays with the log.
+    /// Offers rows until each has been taken, refused, or seen to make the call fail; or until patience ends: then what is left stays with the log.
     ///
     /// Rows with which a call failed are offered again in halves, down to the one that does it. That one is refused for good only if the exporter
-    /// takes other traces meanwhile: an exporter that fails whatever it is given is itself what is broken, and is waited for.
-    fn run(&mut self) {
-        let rows: Vec<usize> = (0..self.delivery.batch.traces().len()).collect();
-        let mut work = VecDeque::from([rows]);
-        let mut suspects: Vec<(usize, String)> = Vec::new();
-        let (mut taken, mut pause) = (false, PAUSE.0);
+    /// takes other traces: see [`Suspects`].
+    fn run(&mut self, mut work: VecDeque<Vec<usize>>) -> Attempt {
+        let mut attempt = Attempt::default();
+        let mut pause = PAUSE.0;
         while let Some(rows) = work.pop_front() {
             match self.offer(rows) {
-                Round::Done => taken = true,
+                Round::Done => attempt.works = true,
                 Round::Again(rows, after) => {
-                    if !self.pause(after.unwrap_or(pause).min(PAUSE_MAX)) {
-                        return;
+                    if !self.patience.pause(jittered(after.unwrap_or(pause).min(PAUSE_MAX))) {
+                        return Attempt::default();
                     }
                     pause = (pause * 2).min(PAUSE.1);
                     work.push_front(rows);
                 }
+                Round::Killed(..) if !self.patience.lasts(Duration::ZERO) => return Attempt::default(),
                 Round::Killed(rows, _) if rows.len() > 1 => {
                     let (left, right) = rows.split_at(rows.len() / 2);
                     work.push_back(left.to_vec());
                     work.push_back(right.to_vec());
                 }
-                Round::Killed(rows, reason) => suspects.extend(rows.into_iter().map(|row| (row, reason.clone()))),
-            }
-            if !work.is_empty() || suspects.is_empty() {
-                continue;
-            }
-            if taken || (suspects.len() == 1 && self.took_others_since_last_burial()) {
-                self.bury(std::mem::take(&mut suspects));
-            } else {
-                if !self.pause(pause) {
-                    return;
-                }
-                pause = (pause * 2).min(PAUSE.1);
-                work.extend(suspects.drain(..).map(|(row, _)| vec![row]));
+                Round::Killed(rows, reason) => attempt.failed.extend(rows.into_iter().map(|row| (row, reason.clone()))),
             }
         }
-        WorkerStatus::set(&self.worker.status.holding, None);
+        attempt.works |= attempt.failed.len() == 1 && self.took_others_since_last_burial();
+        attempt
     }
 
     /// One trace alone is to blame if the exporter has taken others since it last blamed one.
@@ -274,7 +259,7 @@ impl Delivering<'_> {
         self.delivery.settle_blocking(settled);
     }
 
-    fn bury(&self, suspects: Vec<(usize, String)>) {
+    fn bury(&self, suspects: Failed) {
         tracing::error!(
             plugin = self.worker.name,
             traces = suspects.len(),
@@ -294,11 +279,5 @@ impl Delivering<'_> {
         status.retries.fetch_add(1, Ordering::Relaxed);
         WorkerStatus::set(&status.holding, Some(reason.to_owned()));
         WorkerStatus::set(&status.last_error, Some(reason.to_owned()));
-    }
-
-    /// Waits, a little more or less, lest several exporters come back in step.
-    fn pause(&self, pause: Duration) -> bool {
-        let jitter = ahash::RandomState::new().hash_one(pause) % 40;
-        self.patience.pause(pause * (80 + jitter as u32) / 100)
     }
 }

@@ -16,6 +16,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pauses between attempts grow from the first to the last of these.
 const PAUSES_MS: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
 
+/// What our connections are called in Redis' list of clients.
+pub(super) const CLIENT_NAME: &str = "meshtrace";
+
 /// Files and switches of `REDIS_TLS_*`, with the meaning that MCP Mesh gives them.
 #[derive(Debug, Clone, Default)]
 pub struct TlsFiles {
@@ -78,7 +81,13 @@ impl Connector {
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        // For people, and to tell other readers from ourselves; a user who may not do this reads all the same.
+        let named: RedisResult<()> = redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).query_async(&mut connection).await;
+        match named {
+            Err(error) if error.is_connection_dropped() => Err(error),
+            _ => Ok(connection),
+        }
     }
 
     /// What went wrong, for people: never with the password.

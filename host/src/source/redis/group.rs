@@ -10,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, Value};
 use tokio::time::{Instant, sleep};
 
+use super::connect::CLIENT_NAME;
 use super::reply::{bytes, field, items, number};
 use super::{CONSUMER_PREFIX, DOCUMENTED_GROUP, OWN_GROUP, RedisConfig, Shared};
 
@@ -25,6 +26,8 @@ pub(super) struct Consumer {
     pub name: String,
     pub idle: Duration,
     pub pending: u64,
+    /// Whether `idle` counts from the last attempt to read. Before Redis 7.2 it counts from the last entry that was given.
+    idle_is_exact: bool,
 }
 
 impl Consumer {
@@ -75,10 +78,10 @@ pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &Redi
         all.into_iter().filter(Consumer::is_foreign_and_lately).collect()
     };
     let dead: Vec<String> = suspects.iter().map(|own| own.name.clone()).collect();
-    let mut reader = watch_for_life(connection, stream, group, suspects).await?;
-    if reader.is_none() && !asked_for && groups.iter().any(|name| name == group) {
-        reader = somebody_waits(connection).await;
-    }
+    let reader = match silent_reader(connection, stream, group, asked_for).await? {
+        Some(reader) => Some(reader),
+        None => watch_for_life(connection, stream, group, suspects).await?,
+    };
     match reader {
         None => Ok(Ok((group.to_owned(), Foreign { dead, watched }))),
         Some(reader) if asked_for => Ok(Err(anyhow!(
@@ -96,14 +99,34 @@ pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &Redi
     }
 }
 
-/// A client that waits for entries just now. Before Redis 7.2 a reader that waits and gets nothing leaves no trace in its group, so on a
-/// quiet stream only its connection tells; not of which group it is, but in doubt a group of our own is right.
-async fn somebody_waits(connection: &mut MultiplexedConnection) -> Option<String> {
-    // Without the permission to look, what the group tells has to do.
-    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(connection).await.ok()?;
-    let waits = clients.lines().find(|line| line.split(' ').any(|word| word == "cmd=xreadgroup"))?;
-    let word = |key: &str| waits.split(' ').find_map(|word| word.strip_prefix(key)).filter(|value| !value.is_empty());
-    word("name=").or_else(|| word("addr=")).map(str::to_owned)
+/// Who waits in `group` without being given anything. Before Redis 7.2 such a reader looks dead, or is no consumer at all yet; but the
+/// list of clients shows that somebody waits in `XREADGROUP`. It does not say in which group, so a group that was `asked_for` counts as
+/// read only if it has a consumer that is not ours.
+async fn silent_reader(connection: &mut MultiplexedConnection, stream: &str, group: &str, asked_for: bool) -> RedisResult<Option<String>> {
+    if !groups(connection, stream).await?.iter().any(|name| name == group) {
+        return Ok(None);
+    }
+    let consumers = consumers(connection, stream, group).await?;
+    if consumers.iter().any(|own| own.idle_is_exact) {
+        return Ok(None);
+    }
+    let Some(address) = waiting_client(connection).await else { return Ok(None) };
+    let named = consumers.into_iter().filter(|own| !own.is_ours()).min_by_key(|own| own.idle).map(|own| own.name);
+    Ok(named.or_else(|| (!asked_for).then(|| format!("client {address}"))))
+}
+
+/// The address of a client in our database whose last command was `XREADGROUP`, lately, and that is not ours.
+async fn waiting_client(connection: &mut MultiplexedConnection) -> Option<String> {
+    // Not everybody may ask; then nothing is known.
+    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(connection).await.ok()?;
+    let value = |line: &str, key: &str| line.split(' ').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=').map(str::to_owned));
+    let ours = |line: &&str| value(line, "name").is_some_and(|name| name == CLIENT_NAME);
+    let database = list.lines().find(ours).and_then(|line| value(line, "db"))?;
+    let reads = |line: &&str| {
+        let idle = value(line, "idle").and_then(|seconds| seconds.parse().ok()).map_or(Duration::MAX, Duration::from_secs);
+        value(line, "cmd").as_deref() == Some("xreadgroup") && value(line, "db").as_ref() == Some(&database) && idle < FOREIGN_IDLE
+    };
+    list.lines().filter(|line| !ours(line)).find(reads).and_then(|line| value(line, "addr"))
 }
 
 /// Watches `suspects`; the name of the first that did something. The idle time of the dead grows as fast as time goes by.
@@ -129,6 +152,10 @@ async fn watch_for_life(
 
 /// Makes stream and group if they are missing; the group begins with the stream's first entry.
 pub(super) async fn ensure(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    // A Redis without memory refuses to make a group, also one that is there; reading and acknowledging it would still allow.
+    if groups(connection, &shared.stream).await?.contains(&shared.group) {
+        return Ok(());
+    }
     let made: RedisResult<Value> =
         redis::cmd("XGROUP").arg("CREATE").arg(&shared.stream).arg(&shared.group).arg("0").arg("MKSTREAM").query_async(connection).await;
     match made {
@@ -148,6 +175,7 @@ fn consumer(value: &Value) -> Option<Consumer> {
         name: String::from_utf8_lossy(bytes(field(value, "name")?)?).into_owned(),
         idle: Duration::from_millis(number(field(value, "idle")?)?),
         pending: number(field(value, "pending")?)?,
+        idle_is_exact: field(value, "inactive").is_some(),
     })
 }
 
