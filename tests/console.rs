@@ -1,6 +1,7 @@
 //! The console exporter: what reaches standard output, and what must not.
 
 use crate::support::events::{Fields, entry, lone, numbered_traces, publish, span, with};
+use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
 use crate::support::redis_server::{RedisServer, STREAM};
 
@@ -77,8 +78,9 @@ fn a_terminal_gets_colours_and_nothing_else() {
     publish(&mut connection, STREAM, &[lone("good", "work")]);
     let host = console(&redis, true).on_a_terminal().start();
     host.wait_for_exports(3);
-    // A terminal's own line ends.
-    let text = host.stdout().replace("\r\n", "\n");
+    // A terminal has line ends of its own, and shows what was written a little later.
+    let shown = eventually("the terminal shows it", || Some(host.stdout()).filter(|text| text.matches("\r\n").count() == 9));
+    let text = shown.replace("\r\n", "\n");
     for expected in [
         "TRACE good (250ms) - \u{1b}[32mSUCCESS\u{1b}[0m (1 span across 1 agent)\n",
         "\u{1b}[31mFAILED\u{1b}[0m",

@@ -2,12 +2,15 @@
 //!
 //! Entries are stamped by Redis, so quiet is measured on Redis' clock. That clock may be set, or another server with another clock may
 //! take over; a monotonic clock of our own tells how much time really passed between two looks, and what differs by more than
-//! a clock drifts is taken out of every later stamp. A pause of this process or of Redis is no jump: both clocks see it.
+//! a clock drifts is taken out of every later stamp. A pause of this process or of Redis is no jump: both clocks see it. But silence counts only
+//! as far as somebody could have broken it: while Redis stood still, or was away, nobody could, and that time is taken out too.
 
 use std::time::{Duration, Instant};
 
 /// Less than this is drift, and followed.
 const JUMP_MS: i128 = 1_000;
+/// While all is well Redis is looked at more often than this; of a longer time without any sign of it, only so much counts.
+const SILENCE_MS: u64 = 250;
 
 #[derive(Debug, Default)]
 pub(super) struct StreamClock {
@@ -15,6 +18,8 @@ pub(super) struct StreamClock {
     offset_ms: i128,
     last: Option<Look>,
     high_ms: u64,
+    /// Redis' milliseconds when it was last known to take entries.
+    heard_ms: Option<u64>,
 }
 
 /// What the clock said, and the two moments of ours between which it said so.
@@ -27,8 +32,7 @@ struct Look {
 
 impl StreamClock {
     /// Notes what Redis' clock said at a moment of ours (between sending the question and the answer's coming).
-    /// Returns the time of that moment.
-    pub fn look(&mut self, redis_ms: u64, sent: Instant, came: Instant) -> u64 {
+    pub fn look(&mut self, redis_ms: u64, sent: Instant, came: Instant) {
         let mut now_ms = i128::from(redis_ms) + self.offset_ms;
         if let Some(last) = &self.last {
             // Each answer was given some time between its question and its coming; what fits neither extreme is a jump.
@@ -41,11 +45,36 @@ impl StreamClock {
                     "the clock of Redis jumped; traces are judged by the time that really passed"
                 );
                 self.offset_ms += expected - now_ms;
+                // What was heard before the jump was stamped by the clock as it was.
+                self.heard_ms = self.heard_ms.map(|heard_ms| u64::try_from(i128::from(heard_ms) + now_ms - expected).unwrap_or(0));
                 now_ms = expected;
             }
         }
         self.last = Some(Look { ms: now_ms, sent, came });
-        u64::try_from(now_ms).unwrap_or(0)
+    }
+
+    /// Takes out of stream time what nobody could use: `redis_ms` is what the last look said, `first_ms` and `last_ms` are the stamps of
+    /// the first and last entry that came with it, if any did.
+    ///
+    /// If entries came from inside a long time that nobody looked, Redis was there and the time counts: it was us who were away.
+    pub fn heard(&mut self, redis_ms: u64, entries: Option<(u64, u64)>) {
+        let (first_ms, last_ms) = entries.unwrap_or((redis_ms, redis_ms));
+        if let Some(heard_ms) = self.heard_ms {
+            let before = silence(heard_ms, first_ms.min(redis_ms));
+            self.offset_ms -= before;
+            if let Some(last) = &mut self.last {
+                last.ms -= before;
+            }
+            // Redis told the time, stood still, and only then gave entries: no longer than we waited for them, whatever their ids say.
+            let waited = self.last.as_ref().map_or(0, |last| millis(last.came.saturating_duration_since(last.sent)));
+            self.offset_ms -= silence(redis_ms, first_ms).min(waited);
+        }
+        self.heard_ms = Some(last_ms.max(redis_ms));
+    }
+
+    /// The stream time of the last look.
+    pub fn now(&self) -> u64 {
+        self.last.as_ref().map_or(0, |last| u64::try_from(last.ms).unwrap_or(0))
     }
 
     /// The stream time of an entry that Redis stamped with `ms`, of those that earlier runs left pending: it may lie long ago.
@@ -73,6 +102,11 @@ impl StreamClock {
     }
 }
 
+/// What of the time between two signs of Redis does not count, in milliseconds.
+fn silence(from_ms: u64, to_ms: u64) -> i128 {
+    i128::from(to_ms.saturating_sub(from_ms).saturating_sub(SILENCE_MS))
+}
+
 fn millis(duration: Duration) -> i128 {
     duration.as_millis() as i128
 }
@@ -83,12 +117,17 @@ mod tests {
 
     const T: u64 = 1_795_221_700_000;
 
+    /// A look that took no time.
+    fn look(clock: &mut StreamClock, redis_ms: u64, at: Instant) -> u64 {
+        clock.look(redis_ms, at, at);
+        clock.now()
+    }
+
     #[test]
     fn a_steady_clock_is_followed() {
         let (mut clock, start) = (StreamClock::default(), Instant::now());
-        assert_eq!(clock.look(T, start, start), T);
-        let later = start + Duration::from_secs(60);
-        assert_eq!(clock.look(T + 60_010, later, later), T + 60_010);
+        assert_eq!(look(&mut clock, T, start), T);
+        assert_eq!(look(&mut clock, T + 60_010, start + Duration::from_secs(60)), T + 60_010);
         assert_eq!(clock.of_new(T + 60_005), T + 60_005);
     }
 
@@ -96,10 +135,12 @@ mod tests {
     fn a_jump_forward_or_back_is_taken_out() {
         for jump in [3_600_000i64, -3_600_000] {
             let (mut clock, start) = (StreamClock::default(), Instant::now());
-            clock.look(T, start, start);
-            let later = start + Duration::from_secs(2);
+            look(&mut clock, T, start);
+            clock.heard(T, Some((T + 1_990, T + 1_990)));
             let jumped = T.saturating_add_signed(jump) + 2_000;
-            assert_eq!(clock.look(jumped, later, later), T + 2_000);
+            assert_eq!(look(&mut clock, jumped, start + Duration::from_secs(2)), T + 2_000);
+            clock.heard(jumped, None);
+            assert_eq!(clock.now(), T + 2_000);
             // Redis' ids never go back: after a step back they go on from the last one.
             assert_eq!(clock.of_new(jumped.max(T + 1_990)), T + 2_000);
         }
@@ -108,7 +149,7 @@ mod tests {
     #[test]
     fn an_entry_is_neither_from_before_what_was_read_nor_from_the_future() {
         let (mut clock, start) = (StreamClock::default(), Instant::now());
-        let now = clock.look(T, start, start);
+        let now = look(&mut clock, T, start);
         clock.raise(now);
         assert_eq!(clock.of_new(T + 3_600_000), T);
         assert_eq!(clock.of_new(u64::MAX), T);
@@ -118,14 +159,43 @@ mod tests {
     #[test]
     fn a_pause_of_either_side_is_no_jump() {
         let (mut clock, start) = (StreamClock::default(), Instant::now());
-        clock.look(T, start, start);
+        look(&mut clock, T, start);
         // We slept between two looks; then Redis answered late.
         let (sent, came) = (start + Duration::from_secs(30), start + Duration::from_secs(70));
-        assert_eq!(clock.look(T + 69_000, sent, came), T + 69_000);
+        clock.look(T + 69_000, sent, came);
+        assert_eq!(clock.now(), T + 69_000);
         // We slept after Redis had answered and before we read it.
         let (sent, came) = (came, came + Duration::from_secs(30));
-        assert_eq!(clock.look(T + 70_010, sent, came), T + 70_010);
-        let (sent, came) = (came, came);
-        assert_eq!(clock.look(T + 100_020, sent, came), T + 100_020);
+        clock.look(T + 70_010, sent, came);
+        assert_eq!(clock.now(), T + 70_010);
+        assert_eq!(look(&mut clock, T + 100_020, came), T + 100_020);
+    }
+
+    #[test]
+    fn while_redis_stood_still_no_time_passed() {
+        let (mut clock, start) = (StreamClock::default(), Instant::now());
+        look(&mut clock, T, start);
+        clock.heard(T, None);
+        // It stood still between two answers.
+        let later = start + Duration::from_secs(7);
+        look(&mut clock, T + 7_000, later);
+        clock.heard(T + 7_000, Some((T + 7_001, T + 7_001)));
+        assert_eq!((clock.now(), clock.of_new(T + 7_001)), (T + SILENCE_MS, T + SILENCE_MS));
+        // It told the time, stood still, and gave an entry.
+        clock.look(T + 7_050, later, later + Duration::from_secs(9));
+        clock.heard(T + 7_050, Some((T + 16_050, T + 16_050)));
+        assert_eq!(clock.of_new(T + 16_050), T + 550);
+        assert_eq!(look(&mut clock, T + 16_060, later + Duration::from_millis(9_010)), T + 560);
+    }
+
+    #[test]
+    fn while_we_were_away_and_redis_was_not_time_passed() {
+        let (mut clock, start) = (StreamClock::default(), Instant::now());
+        look(&mut clock, T, start);
+        clock.heard(T, None);
+        look(&mut clock, T + 60_000, start + Duration::from_secs(60));
+        clock.heard(T + 60_000, Some((T + 100, T + 40_000)));
+        assert_eq!(clock.now(), T + 60_000);
+        assert_eq!((clock.of_new(T + 100), clock.of_new(T + 40_000)), (T + 100, T + 40_000));
     }
 }

@@ -133,9 +133,15 @@ async fn read(
     command.arg("STREAMS").arg(&shared.stream).arg(from);
     let sent = Instant::now();
     let (time, reply): (Value, Value) = redis::pipe().cmd("TIME").add_command(command).query_async(connection).await?;
-    // Without a time that can be read, the entries themselves are all that is known.
-    let read_up_to = time_ms(&time).map(|redis_ms| progress.clock.look(redis_ms, sent, Instant::now()));
+    let redis_ms = time_ms(&time);
+    if let Some(redis_ms) = redis_ms {
+        progress.clock.look(redis_ms, sent, Instant::now());
+    }
     let entries = stream_entries(&reply);
+    if let (Some(redis_ms), Which::New) = (redis_ms, &which) {
+        let stamp = |value: &Value| entry(value).map(|(id, _)| id.ms);
+        progress.clock.heard(redis_ms, entries.first().and_then(stamp).zip(entries.last().and_then(stamp)));
+    }
     let mut batch = Batch::default();
     let mut last_ms = 0;
     for (id, fields) in entries.iter().filter_map(entry) {
@@ -148,7 +154,9 @@ async fn read(
     }
     let full = entries.len() >= shared.count;
     let caught_up = !full && matches!(which, Which::New);
-    batch.watermark_ms = progress.clock.raise(read_up_to.filter(|_| caught_up).unwrap_or(last_ms));
+    // Without a time that can be read, the entries themselves are all that is known.
+    let read_up_to = if caught_up && redis_ms.is_some() { progress.clock.now() } else { last_ms };
+    batch.watermark_ms = progress.clock.raise(read_up_to);
     hand_on(shared, out, batch).await?;
     Ok(if entries.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
