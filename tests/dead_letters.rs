@@ -98,7 +98,7 @@ fn dead_letters_that_redis_refuses_stay_pending_until_it_takes_them() {
     });
     redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").exec(&mut connection).expect("CLIENT KILL");
     eventually("the host reads again", || (host.counted("disconnects") > 0 && host.consumer("status") == "running").then_some(()));
-    eventually("the refusal is told", || host.stderr().contains("a dead letter was refused").then_some(()));
+    eventually("the refusal is told", || host.stderr().contains("Redis refuses dead letters").then_some(()));
     assert_eq!(host.counted("entries_dead"), 0);
     let letters: StreamRangeReply = connection.xrange_all(DEAD).expect("XRANGE");
     assert!(letters.ids.is_empty());

@@ -262,6 +262,7 @@ impl Pipeline for Stages {
             retries: worker.retries,
             failures: worker.failures,
             last_error: worker.holding.or(worker.last_error),
+            numbers: worker.numbers,
             name: worker.name,
         };
         ExporterSummary {

@@ -20,6 +20,7 @@ pub use stage::{Export, Handle, run};
 pub use strings::Strings;
 pub use worker::{Worker, WorkerStatus, WorkerSummary};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ pub trait Exporter: Send {
     fn export(&mut self, batch: &Arc<TraceBatch>) -> Outcome;
     /// Writes out what is held back.
     fn flush(&mut self) -> Result<(), String>;
+    /// Its own counters and gauges, by name.
+    fn numbers(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
     /// A JSON document about what it has seen; `None` when it is not the kind that has one.
     fn report(&mut self) -> Result<Option<String>, String>;
 }

@@ -79,4 +79,6 @@ pub struct PluginSummary {
     pub failures: u64,
     /// What went wrong last, for people.
     pub last_error: Option<String>,
+    /// Its own counters and gauges.
+    pub numbers: std::collections::BTreeMap<String, f64>,
 }

@@ -138,6 +138,8 @@ struct Plugin<'a> {
     retries: u64,
     failures: u64,
     last_error: Option<&'a str>,
+    /// The plugin's own counters and gauges.
+    metrics: &'a std::collections::BTreeMap<String, f64>,
 }
 
 impl<'a> Plugin<'a> {
@@ -150,6 +152,7 @@ impl<'a> Plugin<'a> {
             retries,
             failures,
             last_error,
+            numbers,
         } = summary;
         Plugin {
             name,
@@ -159,6 +162,7 @@ impl<'a> Plugin<'a> {
             retries: *retries,
             failures: *failures,
             last_error: last_error.as_deref(),
+            metrics: numbers,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One exporter's thread: takes batches from its queue, repeats what has to be repeated, narrows down what kills it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub struct WorkerStatus {
     exported_at_burial: AtomicU64,
     holding: Mutex<Option<String>>,
     last_error: Mutex<Option<String>>,
+    numbers: Mutex<BTreeMap<String, f64>>,
 }
 
 /// A copy of [`WorkerStatus`].
@@ -61,6 +62,8 @@ pub struct WorkerSummary {
     pub holding: Option<String>,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// The plugin's own counters and gauges.
+    pub numbers: BTreeMap<String, f64>,
 }
 
 impl WorkerStatus {
@@ -76,6 +79,7 @@ impl WorkerStatus {
             failures: count(&self.failures),
             holding: text(&self.holding),
             last_error: text(&self.last_error),
+            numbers: self.numbers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -144,6 +148,7 @@ fn deliver(worker: &mut Worker, work: Vec<Of<VecDeque<Vec<usize>>>>, suspects: &
         let attempt = Delivering { worker, delivery: &delivery, patience }.run(rows);
         attempts.push((delivery, attempt));
     }
+    *worker.status.numbers.lock().unwrap_or_else(PoisonError::into_inner) = worker.exporter.numbers();
     for (delivery, rows) in suspects.judge(attempts) {
         Delivering { worker, delivery: &delivery, patience }.bury(rows);
     }

@@ -28,6 +28,7 @@ pub(super) struct GuestState {
     log_message_bytes: usize,
     counters: BTreeMap<String, u64>,
     gauges: BTreeMap<String, f64>,
+    refused: u64,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -41,6 +42,7 @@ impl GuestState {
             log_message_bytes: limits.log_message_bytes,
             counters: BTreeMap::new(),
             gauges: BTreeMap::new(),
+            refused: 0,
             wasi,
             table: ResourceTable::new(),
         }
@@ -54,12 +56,24 @@ impl GuestState {
         if accepts(&self.counters, &name) {
             let counter = self.counters.entry(name).or_default();
             *counter = counter.saturating_add(amount);
+        } else {
+            self.refused += 1;
         }
+    }
+
+    /// Its counters and gauges, and how many numbers were refused, if any were.
+    pub fn numbers(&self) -> BTreeMap<String, f64> {
+        let counters = self.counters.iter().map(|(name, count)| (name.clone(), *count as f64));
+        let gauges = self.gauges.iter().map(|(name, value)| (name.clone(), *value));
+        let refused = (self.refused > 0).then(|| ("refused_numbers".to_owned(), self.refused as f64));
+        counters.chain(gauges).chain(refused).collect()
     }
 
     pub fn set(&mut self, name: String, value: f64) {
         if accepts(&self.gauges, &name) {
             self.gauges.insert(name, value);
+        } else {
+            self.refused += 1;
         }
     }
 }

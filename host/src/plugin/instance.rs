@@ -2,6 +2,7 @@
 //!
 //! A trap ends the instance, and only it: the next call starts a new one, with the state that was last kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -187,6 +188,10 @@ impl Exporter for Instance {
             Err(CallError::NotStarted(reason)) => Outcome::Retry { after: None, reason },
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
+    }
+
+    fn numbers(&self) -> BTreeMap<String, f64> {
+        self.running.as_ref().map(|running| running.store.data().numbers()).unwrap_or_default()
     }
 
     fn flush(&mut self) -> Result<(), String> {
