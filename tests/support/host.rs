@@ -220,9 +220,22 @@ impl Host {
         self.stderr().lines().filter_map(message).collect()
     }
 
-    /// What the status says about the plugin called `name`.
+    /// The numbers of its own that the plugin called `name` has.
+    #[track_caller]
+    pub fn plugin_metrics(&self, name: &str) -> Value {
+        self.plugin_row(name)["metrics"].clone()
+    }
+
+    /// What the status says about the plugin called `name`, but for numbers of its own.
     #[track_caller]
     pub fn plugin(&self, name: &str) -> Value {
+        let mut row = self.plugin_row(name);
+        row.as_object_mut().expect("an object").remove("metrics");
+        row
+    }
+
+    #[track_caller]
+    fn plugin_row(&self, name: &str) -> Value {
         let status = self.status();
         let plugins = status["exporter"]["plugins"].as_array().expect("plugins");
         plugins.iter().find(|plugin| plugin["name"] == name).unwrap_or_else(|| panic!("no {name} in {status}")).clone()
