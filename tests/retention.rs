@@ -35,8 +35,8 @@ fn old_entries_are_trimmed_but_never_those_that_are_pending_or_unread() {
     acknowledged(&mut connection, 99);
     assert_eq!(read(&mut connection, "meshtrace-earlier", None, 99).expect("XREADGROUP").len(), 99);
 
-    // Old as they are, a quiet period of days keeps this host from finishing them.
-    let first = HostBuilder::new(&redis.url()).set("MESHTRACE_QUIET_PERIOD", "100h").start();
+    // Old as they are, a quiet period and an age of days keep this host from finishing them.
+    let first = HostBuilder::new(&redis.url()).set("MESHTRACE_QUIET_PERIOD", "100h").set("MESHTRACE_MAX_TRACE_AGE", "200h").start();
     eventually("the rest has been read", || (pending(&mut connection, GROUP) == 201).then_some(()));
     let kept = eventually("old entries are trimmed", || Some(entry_ids(&mut connection)).filter(|kept| kept.len() < published.len()));
     assert!(published.ends_with(&kept) && (201..=210).contains(&kept.len()), "{} are left", kept.len());
