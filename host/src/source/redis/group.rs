@@ -11,7 +11,7 @@ use redis::{RedisError, RedisResult, Value};
 use tokio::time::{Instant, sleep};
 
 use super::connect::CLIENT_NAME;
-use super::reply::{bytes, field, items, number};
+use super::reply::{EntryId, bytes, field, items, number};
 use super::{CONSUMER_PREFIX, DOCUMENTED_GROUP, OWN_GROUP, RedisConfig, Shared};
 
 /// A foreign consumer idle for longer than this is dead. The registry blocks for 5 s at a time.
@@ -186,11 +186,21 @@ async fn groups(connection: &mut MultiplexedConnection, stream: &str) -> RedisRe
     Ok(found(reply)?.as_ref().map_or(&[][..], items).iter().filter_map(name).collect())
 }
 
+/// The last entry that the group called `name` has handed to anybody, by a reply to `XINFO GROUPS`.
+pub(super) fn last_delivered(groups: &Value, name: &str) -> Option<EntryId> {
+    let group = items(groups).iter().find(|group| field(group, "name").and_then(bytes) == Some(name.as_bytes()))?;
+    EntryId::of(field(group, "last-delivered-id")?)
+}
+
+/// Whether an error says that there is no such stream or group.
+pub(super) fn is_missing(error: &RedisError) -> bool {
+    error.code() == Some("NOGROUP") || error.to_string().contains("no such key")
+}
+
 /// A reply about a stream or group; `None` when there is no such thing (`ERR no such key`, `NOGROUP`).
 pub(super) fn found(reply: RedisResult<Value>) -> RedisResult<Option<Value>> {
-    let missing = |error: &RedisError| error.code() == Some("NOGROUP") || error.to_string().contains("no such key");
     match reply {
-        Err(error) if missing(&error) => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         other => other.map(Some),
     }
 }

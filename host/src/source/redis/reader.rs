@@ -12,7 +12,7 @@ use super::clock::StreamClock;
 use super::connect::Backoff;
 use super::lease::Held;
 use super::recover::Recovery;
-use super::reply::{EntryId, entry, field, items, push, stream_entries, time_ms};
+use super::reply::{EntryId, entry, push, stream_entries, time_ms};
 use super::{BLOCK, Shared, group, recover};
 use crate::source::{Batch, SourceState};
 
@@ -171,7 +171,5 @@ async fn hand_on(shared: &Shared, out: &mpsc::Sender<Batch>, batch: Batch) -> Re
 /// The last entry that the group has handed to anybody.
 async fn last_delivered(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<EntryId> {
     let groups: Value = redis::cmd("XINFO").arg("GROUPS").arg(&shared.stream).query_async(connection).await?;
-    let is_ours = |group: &&Value| field(group, "name").and_then(super::reply::bytes) == Some(shared.group.as_bytes());
-    let group = items(&groups).iter().find(is_ours);
-    Ok(group.and_then(|group| EntryId::of(field(group, "last-delivered-id")?)).unwrap_or_default())
+    Ok(group::last_delivered(&groups, &shared.group).unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use redis::{RedisResult, Value};
 use tokio::sync::watch;
 
 use super::lease::KEEP_EVERY;
-use super::reply::{EntryId, field, items, time_ms};
+use super::reply::{EntryId, items, time_ms};
 use super::{Shared, group};
 
 /// Between two looks at the group.
@@ -92,11 +92,10 @@ async fn trim(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisR
     asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
     let (time, groups, pending): (Value, Value, Value) = match asking.query_async(connection).await {
         // The reader makes stream and group; until then there is nothing to trim.
-        Err(error) if error.code() == Some("NOGROUP") || error.to_string().contains("no such key") => return Ok(()),
+        Err(error) if group::is_missing(&error) => return Ok(()),
         other => other?,
     };
-    let is_ours = |group: &&Value| field(group, "name").and_then(super::reply::bytes) == Some(shared.group.as_bytes());
-    let delivered = items(&groups).iter().find(is_ours).and_then(|group| EntryId::of(field(group, "last-delivered-id")?));
+    let delivered = group::last_delivered(&groups, &shared.group);
     let oldest_pending = items(&pending).get(1).and_then(EntryId::of);
     let Some(bound) = bound(time_ms(&time).unwrap_or(0), shared.retention, delivered, oldest_pending) else { return Ok(()) };
     let trimmed: u64 = redis::cmd("XTRIM").arg(&shared.stream).arg("MINID").arg("~").arg(bound.to_string()).query_async(connection).await?;
