@@ -5,37 +5,24 @@
 //!
 //! Must never: know how an exporter is built, or what the log is.
 
-mod batch;
-mod columns;
 mod delivery;
 mod patience;
 mod stage;
-mod strings;
 mod suspects;
 mod worker;
 
-pub use batch::TraceBatch;
-pub use columns::{AttributeColumns, Columns, ResourceColumns, SpanColumns, TraceColumns};
 pub use stage::{Export, Handle, run};
-pub use strings::Strings;
 pub use worker::{Worker, WorkerStatus, WorkerSummary};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What takes batches of traces. Lives on a thread of its own; its calls may take time.
-pub trait Exporter: Send {
+use crate::batch::{Resident, TraceBatch};
+
+/// What takes batches of traces for good.
+pub trait Exporter: Resident {
     /// Takes all traces of the batch, or says which not.
     fn export(&mut self, batch: &Arc<TraceBatch>) -> Outcome;
-    /// Writes out what is held back.
-    fn flush(&mut self) -> Result<(), String>;
-    /// Its own counters and gauges, by name.
-    fn numbers(&self) -> BTreeMap<String, f64> {
-        BTreeMap::new()
-    }
-    /// A JSON document about what it has seen; `None` when it is not the kind that has one.
-    fn report(&mut self) -> Result<Option<String>, String>;
 }
 
 /// What became of a batch.

@@ -75,7 +75,7 @@ fn settings(config: &ExporterConfig, library: &Library, name: &str) -> anyhow::R
         return Ok(("{}".into(), Grants::default()));
     }
     match name {
-        "console" => Ok((json!({ "pretty": config.pretty }).to_string(), Grants { stdout: true, dirs: Vec::new() })),
+        "console" => Ok((json!({ "pretty": config.pretty }).to_string(), Grants { stdout: true, ..Grants::default() })),
         "json" => json_settings(config),
         _ => Ok(("{}".into(), Grants::default())),
     }
@@ -99,11 +99,12 @@ fn json_settings(config: &ExporterConfig) -> anyhow::Result<(String, Grants)> {
     Ok((
         settings.to_string(),
         Grants {
-            stdout: false,
             dirs: vec![DirGrant {
                 host: dir.clone(),
                 guest: JSON_GUEST_DIR.into(),
+                write: true,
             }],
+            ..Grants::default()
         },
     ))
 }

@@ -1,11 +1,12 @@
 //! meshtrace: a host for WebAssembly trace plugins beside MCP Mesh.
 //!
 //! The modules are the stages, in the order of the flow:
-//! `source` → `decode` → `correlate` → `export` (→ receipts back to `source`), with `store` and `api` beside them,
-//! `plugin` behind `export`, and `app`, the only one that knows them all.
+//! `source` → `decode` → `correlate` → `filter` → `export` (→ receipts back to `source`), with `store` and `api` beside them,
+//! `batch` between `filter` and `export`, `plugin` behind both, and `app`, the only one that knows them all.
 
 pub mod api;
 pub mod app;
+pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod correlate;
@@ -14,6 +15,7 @@ pub mod demo;
 pub mod encode;
 pub mod export;
 pub mod exporters;
+pub mod filter;
 pub mod go_duration;
 pub mod model;
 pub mod plugin;

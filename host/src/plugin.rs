@@ -9,6 +9,7 @@
 
 mod bindings;
 mod component;
+mod counters;
 mod engine;
 mod getters;
 mod grants;
@@ -20,8 +21,9 @@ mod limits;
 mod surface;
 
 pub use component::Component;
+pub use counters::{Counters, Denial};
 pub use engine::Engine;
-pub use grants::{DirGrant, Grants};
+pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;
 pub use library::{Bundled, Library};
-pub use limits::Limits;
+pub use limits::{Limit, Limits};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::TraceBatch;
+use crate::batch::TraceBatch;
 use crate::model::Receipt;
 use crate::source::{Fate, Settlement};
 

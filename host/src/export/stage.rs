@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::TraceBatch;
 use super::delivery::Delivery;
 use super::patience::Patience;
 use super::worker::{self, ReportRequest, Worker, WorkerStatus, WorkerSummary};
+use crate::batch::TraceBatch;
 use crate::correlate::Decided;
 use crate::source::Settlement;
 use crate::store::Store;

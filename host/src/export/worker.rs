@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::delivery::Delivery;
 use super::patience::{PAUSE, Patience, jittered};
 use super::suspects::{Attempt, Failed, Of, Suspects};
-use super::{Exporter, Outcome, TraceBatch};
+use super::{Exporter, Outcome};
+use crate::batch::TraceBatch;
 
 /// The longest pause that an exporter may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use wasmtime::Result;
 
 use super::bindings::meshtrace::plugin::{attributes, encoded, events, host_log, links, metrics, resources, spans, strings, traces, types};
 use super::guest_state::GuestState;
-use crate::export::Columns;
+use crate::batch::Columns;
 
 impl GuestState {
     /// Something of the current batch's columns; its default when there is no batch.

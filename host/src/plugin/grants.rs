@@ -8,21 +8,36 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 use super::guest_state::LogStream;
 
 /// What is granted to one plugin.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Whether its standard output is the host's. Otherwise what it writes goes to the log, under its name.
     pub stdout: bool,
     /// Directories that it sees.
     pub dirs: Vec<DirGrant>,
+    /// Environment variables of the host that it sees.
+    pub env: Vec<String>,
+    /// Where it may send HTTP requests.
+    pub http: Vec<HttpGrant>,
 }
 
-/// A directory that a plugin may read and write.
-#[derive(Debug, Clone)]
+/// A directory that a plugin sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirGrant {
     /// Where it is.
     pub host: PathBuf,
     /// What the plugin calls it.
     pub guest: String,
+    /// Whether it may write there.
+    pub write: bool,
+}
+
+/// A host and port that a plugin may send HTTP requests to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGrant {
+    /// A name or an IP address, lower case, without brackets. What is granted by address may be a loopback, link-local or private one.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 impl Grants {
@@ -38,7 +53,8 @@ impl Grants {
         }
         builder.stderr(LogStream::new(plugin, "stderr"));
         for dir in &self.dirs {
-            let opened = builder.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadWrite).map(drop);
+            let opened =
+                builder.preopened_dir(&dir.host, &dir.guest, if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly }).map(drop);
             opened
                 .map_err(anyhow::Error::from)
                 .with_context(|| format!("plugin {plugin:?}: the directory {} cannot be opened", dir.host.display()))?;

@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::Limits;
 use super::bindings::meshtrace::plugin::host_log::Level;
 use super::limiter::Limiter;
-use crate::export::TraceBatch;
+use crate::batch::TraceBatch;
 
 /// The longest name of a plugin's own number, in bytes.
 const METRIC_NAME_BYTES: usize = 64;

@@ -17,7 +17,8 @@ use super::bindings::stateful::Stateful;
 use super::engine::TICK;
 use super::guest_state::GuestState;
 use super::{Component, Grants, Limits};
-use crate::export::{Exporter, Outcome, RowOutcome, TraceBatch};
+use crate::batch::{Resident, TraceBatch};
+use crate::export::{Exporter, Outcome, RowOutcome};
 
 /// How often the state of a plugin that has one is kept: a trap costs no more than this.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
@@ -189,7 +190,9 @@ impl Exporter for Instance {
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
     }
+}
 
+impl Resident for Instance {
     fn numbers(&self) -> BTreeMap<String, f64> {
         self.running.as_ref().map(|running| running.store.data().numbers()).unwrap_or_default()
     }

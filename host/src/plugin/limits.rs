@@ -1,27 +1,122 @@
-//! How much of everything an instance may use.
+//! How much of everything an instance may use. Each limit has a name, by which it is set, counted and explained.
 
 use std::time::Duration;
 
 /// Limits of one instance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall time of one call into the guest.
+    /// Wall time of one call into the guest, time that it sleeps or waits in host functions included. 5 s.
     pub call_time: Duration,
-    /// Bytes of linear memory, all of the instance's memories together.
+    /// Wall time of starting an instance: instantiation, `describe`, `init`, `restore` together. 30 s.
+    pub init_time: Duration,
+    /// Bytes of linear memory, all of the instance's memories together. 256 MiB.
     pub memory_bytes: usize,
-    /// Elements of tables, all of the instance's tables together.
+    /// Elements of tables, all of the instance's tables together. 100,000.
     pub table_elements: usize,
-    /// Bytes of one log message; the rest of it is cut off.
+    /// Core instances, memories and tables of one component, each. 64: real ones have a handful.
+    pub instances: usize,
+    /// Bytes that an instance may log in a second, its standard output and error included unless granted; a burst may be as large. 64 KiB.
+    pub log_bytes_per_second: usize,
+    /// Bytes of one log message; the rest of it is cut off. 16 KiB.
     pub log_message_bytes: usize,
+    /// Bytes that one call may hand to the host: outcomes, decisions with their edits, reports, snapshots, log messages. 16 MiB.
+    pub result_bytes: usize,
+    /// Bytes of one text among them that people read: reasons, error texts. What is longer is cut off. 4 KiB.
+    pub text_bytes: usize,
+    /// Handles that an instance may hold at one time: streams, descriptors, pollables, requests. 1,024.
+    pub handles: usize,
+    /// HTTP requests under way at one time. 16.
+    pub http_connections: usize,
+    /// From the beginning of an HTTP request to the end of its answer's body. 30 s.
+    pub http_time: Duration,
+    /// Bytes of one HTTP request's body. 64 MiB.
+    pub http_request_bytes: usize,
+    /// Bytes of one HTTP answer's body. 4 MiB.
+    pub http_response_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
         Limits {
             call_time: Duration::from_secs(5),
-            memory_bytes: 256 * 1024 * 1024,
+            init_time: Duration::from_secs(30),
+            memory_bytes: 256 * MIB,
             table_elements: 100_000,
+            instances: 64,
+            log_bytes_per_second: 64 * 1024,
             log_message_bytes: 16 * 1024,
+            result_bytes: 16 * MIB,
+            text_bytes: 4 * 1024,
+            handles: 1_024,
+            http_connections: 16,
+            http_time: Duration::from_secs(30),
+            http_request_bytes: 64 * MIB,
+            http_response_bytes: 4 * MIB,
+        }
+    }
+}
+
+/// A limit's name, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is described where it is set, in `Limits`")]
+pub enum Limit {
+    CallTime,
+    InitTime,
+    Memory,
+    TableElements,
+    Instances,
+    /// The engine's, for all plugins: 512 KiB of WebAssembly stack.
+    Stack,
+    LogRate,
+    LogMessage,
+    ResultBytes,
+    TextBytes,
+    Handles,
+    HttpConnections,
+    HttpTime,
+    HttpRequestBytes,
+    HttpResponseBytes,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Limit; 15] = [
+        Limit::CallTime,
+        Limit::InitTime,
+        Limit::Memory,
+        Limit::TableElements,
+        Limit::Instances,
+        Limit::Stack,
+        Limit::LogRate,
+        Limit::LogMessage,
+        Limit::ResultBytes,
+        Limit::TextBytes,
+        Limit::Handles,
+        Limit::HttpConnections,
+        Limit::HttpTime,
+        Limit::HttpRequestBytes,
+        Limit::HttpResponseBytes,
+    ];
+
+    /// Its name in settings, metrics and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::CallTime => "call-time",
+            Limit::InitTime => "init-time",
+            Limit::Memory => "memory",
+            Limit::TableElements => "table-elements",
+            Limit::Instances => "instances",
+            Limit::Stack => "stack",
+            Limit::LogRate => "log-rate",
+            Limit::LogMessage => "log-message",
+            Limit::ResultBytes => "result-bytes",
+            Limit::TextBytes => "text-bytes",
+            Limit::Handles => "handles",
+            Limit::HttpConnections => "http-connections",
+            Limit::HttpTime => "http-time",
+            Limit::HttpRequestBytes => "http-request-bytes",
+            Limit::HttpResponseBytes => "http-response-bytes",
         }
     }
 }

@@ -1,10 +1,54 @@
-//! A batch of traces: cut once, shared by all exporters, encoded at most once in each form.
+//! Batches of traces, as filters and exporters see them: cut once, shared by all, encoded at most once in each form.
+//!
+//! Must never: know who reads it, or what becomes of its traces.
 
+mod columns;
+mod strings;
+
+pub use columns::{AttributeColumns, Columns, ResourceColumns, SpanColumns, TraceColumns};
+pub use strings::Strings;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::Columns;
 use crate::encode;
 use crate::model::Trace;
+
+/// What everything that takes batches can do besides, be it a filter or an exporter. Lives on a thread of its own; its calls may take time.
+pub trait Resident: Send {
+    /// Writes out what is held back.
+    ///
+    /// # Errors
+    /// Why that failed, for people.
+    fn flush(&mut self) -> Result<(), String>;
+
+    /// A JSON document about what it has seen; `None` when it is not the kind that has one.
+    ///
+    /// # Errors
+    /// Why there is none now, for people.
+    fn report(&mut self) -> Result<Option<String>, String>;
+
+    /// Its own counters and gauges, by name.
+    fn numbers(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
+
+    /// What its successor may take over; `None` when it is not the kind that has a state.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people.
+    fn snapshot(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+
+    /// Takes over what its predecessor had. A state that it does not want is a fresh start, not an error.
+    ///
+    /// # Errors
+    /// The call failed: this one cannot be used.
+    fn restore(&mut self, _snapshot: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+}
 
 /// Traces that are exported together. Columns and encodings are made when the first exporter asks.
 #[derive(Debug)]

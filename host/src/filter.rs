@@ -1,0 +1,66 @@
+//! Filters decide on complete traces, in order, before any exporter and the store see them.
+//!
+//! Must never: know how a filter is built, or where traces go afterwards.
+
+use std::sync::Arc;
+
+use crate::batch::{Resident, TraceBatch};
+use crate::model::Value;
+
+/// What decides on traces.
+pub trait Filter: Resident {
+    /// Decides on every trace of the batch.
+    ///
+    /// # Errors
+    /// There is no decision: the call failed (a trap, a time limit), the filter said that it cannot decide, or it answered what makes no sense.
+    fn decide(&mut self, batch: &Arc<TraceBatch>) -> Result<Decisions, String>;
+}
+
+/// What a filter decided.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decisions {
+    /// One for each trace of the batch.
+    pub verdicts: Vec<Verdict>,
+    /// Changes, in the order in which they are to be made. Every row is one of the batch.
+    pub edits: Vec<Edit>,
+}
+
+/// What a filter thinks of one trace. Any drop wins over any keep of another filter; all passing means keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// No opinion.
+    Pass,
+    /// It is to be kept, and why.
+    Keep(Option<Arc<str>>),
+    /// It is to be dropped, and why.
+    Drop(Option<Arc<str>>),
+}
+
+/// One change to a trace or to one span.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// What is changed.
+    pub target: Target,
+    /// What of it, and how.
+    pub change: Change,
+}
+
+/// What an edit changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Every span of the trace in this row.
+    Trace(usize),
+    /// The span in this row, counted over all spans of the batch.
+    Span(usize),
+}
+
+/// How it is changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The operation's name is replaced.
+    Name(String),
+    /// The error text is replaced, or removed.
+    Error(Option<String>),
+    /// The attribute with this key is set, replaced or removed.
+    Attribute(String, Option<Value>),
+}
