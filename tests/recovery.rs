@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::events::{assert_whole, millis_ago, numbered_traces, publish, publish_at};
 use crate::support::eventually;
-use crate::support::foreign::read;
+use crate::support::foreign::read_and_leave;
 use crate::support::host::{HostBuilder, json_files};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, consumers, make_group, pending, pending_rows, wait_until_settled};
 
@@ -25,7 +25,7 @@ fn what_a_registry_left_pending_when_it_was_stopped_is_taken_over() {
     make_group(&mut connection);
     let published = publish(&mut connection, STREAM, &entries);
     // A part of the last traces is left for the host to read itself.
-    assert_eq!(read(&mut connection, REGISTRY, None, 50).expect("XREADGROUP").len(), 50);
+    assert_eq!(read_and_leave(&redis, REGISTRY, 50).len(), 50);
     let first = HostBuilder::new(&redis.url()).set("MESHTRACE_QUIET_PERIOD", "1h").start();
     let rows = eventually("all is pending for the host", || {
         let rows = pending_rows(&mut connection);
@@ -59,7 +59,7 @@ fn pending_entries_come_first_and_in_order_and_lost_ones_are_counted() {
     let published = publish_at(&mut connection, &spaced, millis_ago(Duration::from_secs(3_600)), 1_000);
     for turn in 0..10 {
         let consumer = ["meshtrace-dead-1", "meshtrace-dead-2"][turn % 2];
-        assert_eq!(read(&mut connection, consumer, None, 3).expect("XREADGROUP").len(), 3);
+        assert_eq!(read_and_leave(&redis, consumer, 3).len(), 3);
     }
     let lost = [&published[0], &published[7], &published[29]];
     assert_eq!(connection.xdel::<_, _, usize>(STREAM, &lost).expect("XDEL"), 3);

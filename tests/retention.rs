@@ -6,7 +6,7 @@ use redis::{Commands, Connection};
 
 use crate::support::events::{assert_whole, millis_ago, numbered_traces, publish_at};
 use crate::support::eventually;
-use crate::support::foreign::read;
+use crate::support::foreign::read_and_leave;
 use crate::support::host::{HostBuilder, json_files};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, consumers, entry_ids, make_group, pending, wait_until_settled};
 
@@ -18,8 +18,8 @@ fn server() -> RedisServer {
 }
 
 /// An earlier run reads `count` entries and acknowledges them.
-fn acknowledged(connection: &mut Connection, count: usize) {
-    let ids = read(connection, "meshtrace-earlier", None, count).expect("XREADGROUP");
+fn acknowledged(redis: &RedisServer, connection: &mut Connection, count: usize) {
+    let ids = read_and_leave(redis, "meshtrace-earlier", count);
     assert_eq!(connection.xack::<_, _, _, usize>(STREAM, GROUP, &ids).expect("XACK"), count);
 }
 
@@ -32,8 +32,8 @@ fn old_entries_are_trimmed_but_never_those_that_are_pending_or_unread() {
     let (ids, entries) = numbered_traces(100);
     make_group(&mut connection);
     let published = publish_at(&mut connection, &entries, millis_ago(TWO_DAYS), 1);
-    acknowledged(&mut connection, 99);
-    assert_eq!(read(&mut connection, "meshtrace-earlier", None, 99).expect("XREADGROUP").len(), 99);
+    acknowledged(&redis, &mut connection, 99);
+    assert_eq!(read_and_leave(&redis, "meshtrace-earlier", 99).len(), 99);
 
     // Old as they are, a quiet period and an age of days keep this host from finishing them.
     let first = HostBuilder::new(&redis.url()).set("MESHTRACE_QUIET_PERIOD", "100h").set("MESHTRACE_MAX_TRACE_AGE", "200h").start();
@@ -62,7 +62,7 @@ fn a_retention_of_0_trims_nothing() {
     let (_, entries) = numbered_traces(100);
     make_group(&mut connection);
     publish_at(&mut connection, &entries, millis_ago(TWO_DAYS), 1);
-    acknowledged(&mut connection, entries.len());
+    acknowledged(&redis, &mut connection, entries.len());
     let host = HostBuilder::new(&redis.url()).set("MCP_MESH_TRACE_RETENTION", "0").start();
     host.wait_until_running();
     // Removed by the look at the group that comes after the one that would have trimmed.

@@ -52,8 +52,13 @@ impl Drop for ForeignReader {
     }
 }
 
+/// An earlier run: reads up to `count` new entries for `consumer`, and is gone, its connection with it. Returns their ids.
+pub fn read_and_leave(redis: &RedisServer, consumer: &str, count: usize) -> Vec<String> {
+    read(&mut redis.connect(), consumer, None, count).expect("XREADGROUP")
+}
+
 /// Reads up to `count` new entries for `consumer`, and returns their ids.
-pub fn read(connection: &mut Connection, consumer: &str, block: Option<usize>, count: usize) -> redis::RedisResult<Vec<String>> {
+fn read(connection: &mut Connection, consumer: &str, block: Option<usize>, count: usize) -> redis::RedisResult<Vec<String>> {
     let options = StreamReadOptions::default().group(GROUP, consumer).count(count);
     let options = block.into_iter().fold(options, StreamReadOptions::block);
     let reply: Option<StreamReadReply> = connection.xread_options(&[STREAM], &[">"], &options)?;
