@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
+use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
 use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
@@ -50,6 +51,7 @@ pub struct Stages {
     correlate: correlate::Handle,
     export: export::Handle,
     exporter_type: String,
+    registry: Arc<Registry>,
 }
 
 impl App {
@@ -67,14 +69,11 @@ impl App {
             listen,
             log: _,
         } = config;
-        let mut tasks = Tasks::new(tokio::runtime::Handle::current());
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("MESHTRACE_LISTEN={listen}: the API cannot listen there"))?;
         let api_address = listener.local_addr()?;
         let exporter_type = exporters.kind.clone();
-        let json_dir = exporters::json_dir(&exporters);
-        // Compiling takes the processor for a while; the API's threads stay free meanwhile.
-        let workers = tokio::task::spawn_blocking(move || exporters::start(&exporters)).await.context("starting the exporters")??;
         let store = Arc::new(Store::new(store));
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);
@@ -87,10 +86,11 @@ impl App {
             input: decided_in,
             settlements,
             store: Arc::clone(&store),
-            workers,
             failed: failed.clone(),
         };
-        let export = export::run(stage, &mut tasks)?;
+        let export = export::run(stage, &tasks);
+        let registry = Arc::new(Registry::default());
+        let mut manager = start_manager(&exporters, &registry, &export)?;
         let ends = SourceEnds {
             out: entries,
             settlements: settlements_in,
@@ -98,19 +98,24 @@ impl App {
             stop: stopping.clone(),
             failed,
         };
-        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
         let stages = Arc::new(Stages {
             source: status,
             correlate,
             export,
             exporter_type,
+            registry,
         });
         let state = ApiState {
             store,
             pipeline: Arc::clone(&stages) as Arc<dyn Pipeline>,
             enabled,
         };
-        serve_api(&tasks, listener, state, stopping);
+        // From now on one may see what is being loaded; nothing is read before all of it runs.
+        serve_api(&tasks, listener, state, stopping.clone());
+        manager.start().await?;
+        let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
+        tasks.spawn("plugins", manager.run(stopping));
+        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
         Ok(App {
             tasks,
             stop,
@@ -173,6 +178,18 @@ fn start_correlate(
     Ok(handle)
 }
 
+/// A manager for the plugins that the settings and the plugin directory define; it has loaded nothing yet.
+fn start_manager(config: &ExporterConfig, registry: &Arc<Registry>, exporters: &export::Handle) -> anyhow::Result<Manager> {
+    let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
+    Manager::new(Means {
+        dir: config.plugin_dir.clone(),
+        selected: exporters::selected(config, &dropped_in)?,
+        settings: exporters::settings(config),
+        registry: Arc::clone(registry),
+        exporters: exporters.clone(),
+    })
+}
+
 /// What a source is connected to.
 struct SourceEnds {
     out: mpsc::Sender<Batch>,
@@ -227,9 +244,10 @@ impl Stages {
         self.export
             .summaries()
             .iter()
-            .map(|worker| worker.exported + worker.rejected)
+            .filter(|exporter| exporter.required)
+            .map(|exporter| exporter.exported + exporter.rejected)
             .min()
-            .unwrap_or_else(|| self.export.exported_traces())
+            .unwrap_or_else(|| self.export.handed_on())
     }
 }
 
@@ -255,15 +273,21 @@ impl Pipeline for Stages {
     }
 
     fn exporter(&self) -> ExporterSummary {
-        let plugin = |worker: export::WorkerSummary| PluginSummary {
-            state: if worker.holding.is_some() { "holding" } else { "running" }.to_owned(),
-            required: true,
-            exported: worker.exported,
-            retries: worker.retries,
-            failures: worker.failures,
-            last_error: worker.holding.or(worker.last_error),
-            numbers: worker.numbers,
-            name: worker.name,
+        let state = |exporter: &export::Summary| match exporter {
+            export::Summary { broken: true, .. } => "broken",
+            export::Summary { holding: Some(_), .. } => "holding",
+            _ => "running",
+        };
+        let plugin = |exporter: export::Summary| PluginSummary {
+            state: state(&exporter).to_owned(),
+            required: exporter.required,
+            exported: exporter.exported,
+            dropped: exporter.dropped,
+            retries: exporter.retries,
+            failures: exporter.failures,
+            last_error: exporter.holding.or(exporter.last_error),
+            numbers: exporter.numbers,
+            name: exporter.name,
         };
         ExporterSummary {
             type_name: self.exporter_type.clone(),

@@ -186,7 +186,7 @@ impl Exporter for Instance {
                 self.keep();
                 convert(outcome, rows)
             }
-            Err(CallError::NotStarted(reason)) => Outcome::Retry { after: None, reason },
+            Err(CallError::NotStarted(reason)) => Outcome::NotStarted(reason),
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
     }

@@ -1,0 +1,123 @@
+//! From a definition to something that runs: read, compiled, started beside what runs under the name, and put in its place.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::library::Found;
+use super::manifest::Manifest;
+use super::registry::{Kind, Loaded, Moment, Registry};
+use super::{Component, Engine, Grants, Instance};
+use crate::export::{self, Exporter, Member, Terms};
+
+/// The largest component file, in bytes.
+pub(super) const COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What a plugin gets by its name, where its `.toml` says nothing else: its config and what it may do.
+pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send + Sync>;
+
+/// Loads plugins, for the manager.
+pub(super) struct Loader {
+    pub engine: Engine,
+    pub registry: Arc<Registry>,
+    pub exporters: export::Handle,
+    pub settings: Settings,
+}
+
+/// Something that could not be loaded.
+pub(super) struct Failure {
+    pub moment: Moment,
+    pub digest: String,
+    pub error: anyhow::Error,
+}
+
+/// Instances that are ready to take over.
+struct Prepared {
+    exporters: Vec<Box<dyn Exporter>>,
+    loaded: Loaded,
+}
+
+impl Loader {
+    /// Loads what `found` defines under `name`. What runs there runs on until the new one has taken over.
+    pub async fn load(self: Arc<Self>, name: String, found: Found) -> (String, Result<Kind, Failure>) {
+        let begin = Instant::now();
+        let result = self.clone().try_load(&name, found, begin).await;
+        if let Err(failure) = &result {
+            let reason = format!("{:#}", failure.error);
+            tracing::error!(plugin = name, moment = failure.moment.as_str(), reason, "the plugin could not be loaded");
+            self.registry.failed(&name, failure.moment, failure.digest.clone(), &reason, begin.elapsed());
+        }
+        (name, result)
+    }
+
+    async fn try_load(self: Arc<Self>, name: &str, found: Found, begin: Instant) -> Result<Kind, Failure> {
+        let (loader, own) = (Arc::clone(&self), name.to_owned());
+        // Compiling and starting take the processor for a while; nobody else waits for that.
+        let prepared = tokio::task::spawn_blocking(move || loader.prepare(&own, found)).await;
+        let Prepared { exporters, loaded } = prepared.unwrap_or_else(|fault| {
+            let error = anyhow::anyhow!("loading ended by a fault of this program: {fault}");
+            Err(Failure { moment: Moment::Starting, digest: String::new(), error })
+        })?;
+        self.registry.loading(name, Moment::Swapping);
+        let terms = Terms {
+            required: loaded.manifest.required,
+            queue: loaded.manifest.queue,
+            max_traces: loaded.manifest.max_traces,
+        };
+        let member = Member { name: name.to_owned(), exporters, terms };
+        let (kind, digest, version) = (loaded.kind, loaded.digest.clone(), loaded.describes_itself_as.1.clone());
+        self.exporters.put(member).await.map_err(|reason| Failure {
+            moment: Moment::Swapping,
+            digest: digest.clone(),
+            error: anyhow::anyhow!(reason),
+        })?;
+        self.registry.loaded(name, loaded, begin.elapsed());
+        tracing::info!(plugin = name, version, kind = kind.as_str(), took_ms = begin.elapsed().as_millis() as u64, "plugin loaded");
+        Ok(kind)
+    }
+
+    /// Everything up to instances that are ready to take over. Takes time.
+    fn prepare(&self, name: &str, found: Found) -> Result<Prepared, Failure> {
+        let mut digest = String::new();
+        let mut moment = Moment::Reading;
+        let prepared = self.try_prepare(name, found, &mut moment, &mut digest);
+        prepared.map_err(|error| Failure { moment, digest, error })
+    }
+
+    fn try_prepare(&self, name: &str, found: Found, moment: &mut Moment, digest: &mut String) -> anyhow::Result<Prepared> {
+        let mut reached = |at: Moment| {
+            *moment = at;
+            self.registry.loading(name, at);
+        };
+        reached(Moment::Reading);
+        let manifest = found.manifest.map_err(anyhow::Error::msg)?;
+        let wasm = found.source.read(COMPONENT_BYTES)?;
+        digest.extend(Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")));
+        reached(Moment::Compiling);
+        let component = Component::compile(&self.engine, name, &wasm)?;
+        reached(Moment::Starting);
+        let (config, grants) = (self.settings)(name)?;
+        let config = manifest.config.clone().unwrap_or(config);
+        let grants = manifest.grants.clone().unwrap_or(grants);
+        let start = |_| Instance::start(component.clone(), config.clone(), grants.clone(), manifest.limits.clone());
+        let instances: Vec<Instance> = (0..manifest.instances).map(start).collect::<anyhow::Result<_>>()?;
+        let loaded = Loaded {
+            kind: Kind::Exporter,
+            describes_itself_as: (name.to_owned(), String::new()),
+            source: found.source.describe(),
+            digest: digest.clone(),
+            bytes: wasm.len(),
+            manifest,
+            grants,
+            at: SystemTime::now(),
+        };
+        let exporters = instances.into_iter().map(|instance| Box::new(instance) as Box<dyn Exporter>).collect();
+        Ok(Prepared { exporters, loaded })
+    }
+}
+
+/// Whether the host can do without what `found` defines.
+pub(super) fn is_required(found: &Found) -> bool {
+    found.manifest.as_ref().map_or(true, |manifest: &Manifest| manifest.required)
+}
