@@ -111,8 +111,10 @@ impl App {
             enabled,
         };
         // From now on one may see what is being loaded; nothing is read before all of it runs.
+        stages.source.set_state(SourceState::Starting);
         serve_api(&tasks, listener, state, stopping.clone());
         manager.start().await?;
+        stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
         let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
         tasks.spawn("plugins", manager.run(stopping));
         let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
@@ -187,6 +189,7 @@ fn start_manager(config: &ExporterConfig, registry: &Arc<Registry>, exporters: &
         settings: exporters::settings(config),
         registry: Arc::clone(registry),
         exporters: exporters.clone(),
+        runtime: tokio::runtime::Handle::current(),
     })
 }
 

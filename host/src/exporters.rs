@@ -40,10 +40,7 @@ pub fn settings(config: &ExporterConfig) -> Settings {
     let config = config.clone();
     Box::new(move |name| match name {
         "console" => {
-            let grants = Grants {
-                stdout: true,
-                ..Grants::default()
-            };
+            let grants = Grants { stdout: true, ..Grants::default() };
             Ok((json!({ "pretty": config.pretty }).to_string(), grants))
         }
         // The plugin knows its directory by another name than who configured it.

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Member;
 use super::group::{Group, Means};
 use super::status::Summary;
-use super::Member;
 
 /// Asks the stage, and changes which exporters run.
 #[derive(Debug, Clone)]

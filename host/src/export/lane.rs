@@ -241,7 +241,9 @@ impl Lane {
         match self.exporter.snapshot() {
             Ok(Some(snapshot)) => successor.restore(&snapshot)?,
             Ok(None) => {}
-            Err(error) => tracing::warn!(plugin = self.group.name, error, "the state of the plugin could not be had; its successor begins anew"),
+            Err(error) => {
+                tracing::warn!(plugin = self.group.name, error, "the state of the plugin could not be had; its successor begins anew")
+            }
         }
         if let Err(error) = self.exporter.flush() {
             tracing::error!(plugin = self.group.name, error, "flushing the plugin that is replaced failed");
@@ -272,10 +274,7 @@ impl Lane {
         if self.group.is_leaving() {
             self.finish(item, rows.into_iter().map(|row| (row, None)).collect(), false);
         } else if self.surplus {
-            self.group.requeue(Item {
-                rows: Some(rows),
-                ..item.clone()
-            });
+            self.group.requeue(Item { rows: Some(rows), ..item.clone() });
         }
     }
 

@@ -36,20 +36,13 @@ pub struct Export {
 
 /// Starts the stage, which runs until its input closes. It begins without exporters: see [`Handle::put`].
 pub fn run(stage: Export, tasks: &Tasks) -> Handle {
-    let Export {
-        input,
-        settlements,
-        store,
-        failed,
-    } = stage;
+    let Export { input, settlements, store, failed } = stage;
     let means = Means {
         tasks: tasks.clone(),
         patience: Arc::new(Patience::default()),
         failed,
     };
-    let handle = Handle {
-        shared: Arc::new(Shared::new(means)),
-    };
+    let handle = Handle { shared: Arc::new(Shared::new(means)) };
     tasks.spawn("export", feed(input, settlements, store, Arc::clone(&handle.shared)));
     handle
 }

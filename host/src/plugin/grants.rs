@@ -51,7 +51,9 @@ impl HttpGrant {
         let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok().filter(|port| *port > 0)?)));
         let known = |host: &str| !host.is_empty() && !host.contains(['/', '@', ' ', '*']);
         let Some((host, port)) = parts.filter(|(host, _)| known(host)) else {
-            anyhow::bail!("expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\"");
+            anyhow::bail!(
+                "expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\""
+            );
         };
         let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         if inner.is_none() && host.contains(':') {

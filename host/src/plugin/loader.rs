@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use anyhow::bail;
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle as Runtime;
 
 use super::library::Found;
 use super::manifest::Manifest;
-use super::registry::{Kind, Loaded, Moment, Registry};
-use super::{Component, Engine, Grants, Instance};
+use super::registry::{Loaded, Moment, Registry};
+use super::{Component, Engine, Grants, Instance, Kind, Setup, component};
 use crate::export::{self, Exporter, Member, Terms};
-
-/// The largest component file, in bytes.
-pub(super) const COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a plugin gets by its name, where its `.toml` says nothing else: its config and what it may do.
 pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send + Sync>;
@@ -23,6 +22,7 @@ pub(super) struct Loader {
     pub registry: Arc<Registry>,
     pub exporters: export::Handle,
     pub settings: Settings,
+    pub runtime: Runtime,
 }
 
 /// Something that could not be loaded.
@@ -57,7 +57,11 @@ impl Loader {
         let prepared = tokio::task::spawn_blocking(move || loader.prepare(&own, found)).await;
         let Prepared { exporters, loaded } = prepared.unwrap_or_else(|fault| {
             let error = anyhow::anyhow!("loading ended by a fault of this program: {fault}");
-            Err(Failure { moment: Moment::Starting, digest: String::new(), error })
+            Err(Failure {
+                moment: Moment::Starting,
+                digest: String::new(),
+                error,
+            })
         })?;
         self.registry.loading(name, Moment::Swapping);
         let terms = Terms {
@@ -66,7 +70,7 @@ impl Loader {
             max_traces: loaded.manifest.max_traces,
         };
         let member = Member { name: name.to_owned(), exporters, terms };
-        let (kind, digest, version) = (loaded.kind, loaded.digest.clone(), loaded.describes_itself_as.1.clone());
+        let (kind, digest, version) = (loaded.kind, loaded.digest.clone(), loaded.about.version.clone());
         self.exporters.put(member).await.map_err(|reason| Failure {
             moment: Moment::Swapping,
             digest: digest.clone(),
@@ -92,7 +96,7 @@ impl Loader {
         };
         reached(Moment::Reading);
         let manifest = found.manifest.map_err(anyhow::Error::msg)?;
-        let wasm = found.source.read(COMPONENT_BYTES)?;
+        let wasm = found.source.read(component::MAX_BYTES as u64)?;
         digest.extend(Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")));
         reached(Moment::Compiling);
         let component = Component::compile(&self.engine, name, &wasm)?;
@@ -100,11 +104,24 @@ impl Loader {
         let (config, grants) = (self.settings)(name)?;
         let config = manifest.config.clone().unwrap_or(config);
         let grants = manifest.grants.clone().unwrap_or(grants);
-        let start = |_| Instance::start(component.clone(), config.clone(), grants.clone(), manifest.limits.clone());
-        let instances: Vec<Instance> = (0..manifest.instances).map(start).collect::<anyhow::Result<_>>()?;
+        let setup = Setup {
+            name: name.into(),
+            config,
+            grants: grants.clone(),
+            limits: manifest.limits.clone(),
+            counters: self.registry.counters(name),
+            runtime: self.runtime.clone(),
+        };
+        let first = Instance::start(component.clone(), setup.clone())?;
+        let about = first.about().clone();
+        if manifest.instances > 1 && !about.parallel {
+            bail!("instances = {}: the plugin says that only one of it may run", manifest.instances);
+        }
+        let others = (1..manifest.instances).map(|_| Instance::start(component.clone(), setup.clone()));
+        let instances: Vec<Instance> = std::iter::once(Ok(first)).chain(others).collect::<anyhow::Result<_>>()?;
         let loaded = Loaded {
-            kind: Kind::Exporter,
-            describes_itself_as: (name.to_owned(), String::new()),
+            kind: component.kind(),
+            about,
             source: found.source.describe(),
             digest: digest.clone(),
             bytes: wasm.len(),

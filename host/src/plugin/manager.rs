@@ -9,15 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::library::{Bundled, Found, Library, Source};
 use super::loader::{Failure, Loader, Settings, is_required};
 use super::manifest::Manifest;
-use super::registry::{Kind, Registry};
+use super::registry::Registry;
 use super::watch::Watch;
-use super::Engine;
+use super::{Engine, Kind};
 use crate::export;
 
 /// A state of a file is loaded when it has lasted this long.
@@ -39,6 +40,8 @@ pub struct Means {
     pub registry: Arc<Registry>,
     /// Where exporters run.
     pub exporters: export::Handle,
+    /// What runs waiting of guests.
+    pub runtime: Runtime,
 }
 
 /// Keeps what runs in step with the plugin directory.
@@ -82,12 +85,14 @@ impl Manager {
             settings,
             registry,
             exporters,
+            runtime,
         } = means;
         let loader = Loader {
             engine: Engine::new()?,
             registry,
             exporters,
             settings,
+            runtime,
         };
         Ok(Manager {
             library: Library::new(dir.as_deref()),
@@ -153,7 +158,9 @@ impl Manager {
             let source = if Bundled::names().any(|own| own == name) {
                 Source::Bundled(name.clone())
             } else {
-                Source::Missing(format!("TRACE_EXPORTER_TYPE names {name:?}, and there is neither a file {name}.wasm nor a bundled plugin of that name"))
+                Source::Missing(format!(
+                    "TRACE_EXPORTER_TYPE names {name:?}, and there is neither a file {name}.wasm nor a bundled plugin of that name"
+                ))
             };
             found.entry(name.clone()).or_insert_with(|| Found {
                 toml: None,

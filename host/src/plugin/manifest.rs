@@ -178,7 +178,9 @@ fn component(name: String) -> anyhow::Result<String> {
     if plain {
         return Ok(name);
     }
-    bail!("component = {name:?}: expected the name of a file in the plugin directory, such as \"other.wasm\", or of a bundled plugin, such as \"otlp\"")
+    bail!(
+        "component = {name:?}: expected the name of a file in the plugin directory, such as \"other.wasm\", or of a bundled plugin, such as \"otlp\""
+    )
 }
 
 /// TOML to JSON, where both have the same.
@@ -353,8 +355,16 @@ mod tests {
             env: vec!["TOKEN".into()],
             http: vec![http("api.example.com", 443, false), http("::1", 80, false), http("otel-collector", 4318, true)],
             dirs: vec![
-                DirGrant { host: "/var/lib/x".into(), guest: "/var/lib/x".into(), write: false },
-                DirGrant { host: "/srv".into(), guest: "/out".into(), write: true },
+                DirGrant {
+                    host: "/var/lib/x".into(),
+                    guest: "/var/lib/x".into(),
+                    write: false,
+                },
+                DirGrant {
+                    host: "/srv".into(),
+                    guest: "/out".into(),
+                    write: true,
+                },
             ],
         };
         let expected = Manifest {

@@ -5,39 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::manifest::Manifest;
-use super::{Counters, Grants};
+use super::{About, Counters, Grants, Kind};
 
 /// Events that are kept of one plugin.
 const HISTORY: usize = 100;
 /// Plugins that have gone and are remembered, with their counters.
 const GONE_MAX: usize = 100;
 
-/// Filter or exporter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It takes traces somewhere.
-    Exporter,
-    /// It decides on traces.
-    Filter,
-}
-
-impl Kind {
-    /// One lower-case word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Exporter => "exporter",
-            Kind::Filter => "filter",
-        }
-    }
-}
-
 /// What runs under a name.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What it is.
     pub kind: Kind,
-    /// Its own name and version, as it says.
-    pub describes_itself_as: (String, String),
+    /// What it says about itself.
+    pub about: About,
     /// Where its component came from.
     pub source: String,
     /// SHA-256 of the component, hex.
