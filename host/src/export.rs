@@ -16,6 +16,8 @@ mod room;
 mod stage;
 mod status;
 mod suspects;
+#[cfg(test)]
+mod tests;
 
 pub use handle::Handle;
 pub use stage::{Export, run};
