@@ -77,7 +77,11 @@ struct Stage {
     flushed: Arc<AtomicUsize>,
 }
 
-const TERMS: Terms = Terms { required: true, queue: 2, max_traces: 512 };
+const TERMS: Terms = Terms {
+    required: true,
+    queue: 2,
+    max_traces: 512,
+};
 
 impl Stage {
     fn start() -> Stage {

@@ -27,6 +27,8 @@ const SETTLES: Duration = Duration::from_millis(300);
 const GONE: Duration = Duration::from_secs(2);
 /// While something is about to settle, it is looked at this often.
 const SOON: Duration = Duration::from_millis(100);
+/// One notice seldom comes alone: this long after one it is looked.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// What the manager works with.
 pub struct Means {
@@ -133,20 +135,20 @@ impl Manager {
         let Some(mut watch) = self.library.dir().map(Watch::new) else { return };
         loop {
             let unsettled = self.look();
+            let mut told_to_stop = false;
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                stopped = stop.changed() => told_to_stop = stopped.is_err() || *stop.borrow(),
                 Some(done) = self.jobs.join_next() => {
                     if let Ok((name, result)) = done {
                         // It is in the registry, and in the log.
                         drop(self.done(&name, result));
                     }
                 }
-                () = watch.something() => {}
+                () = watch.something() => tokio::time::sleep(TOGETHER).await,
                 () = tokio::time::sleep(SOON), if unsettled => {}
             }
-            if !unsettled {
-                // One notice seldom comes alone.
-                tokio::time::sleep(SOON / 2).await;
+            if told_to_stop {
+                return;
             }
         }
     }
@@ -215,19 +217,18 @@ impl Manager {
             }
             return false;
         }
-        match &slot.seen {
-            Some((seen, since)) if seen == found => {
-                if since.elapsed() < SETTLES {
-                    return true;
-                }
-                self.begin(name.to_owned(), found.clone());
-                false
-            }
+        let lasted = match &slot.seen {
+            Some((seen, since)) if seen == found => since.elapsed(),
             _ => {
                 slot.seen = Some((found.clone(), Instant::now()));
-                true
+                Duration::ZERO
             }
+        };
+        if lasted < SETTLES && !found.is_older_than(SETTLES) {
+            return true;
         }
+        self.begin(name.to_owned(), found.clone());
+        false
     }
 
     /// Takes out what has gone, when it has stayed away. Returns whether that is yet to be seen.
