@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, Pipeline, PluginSummary};
 use crate::config::{Config, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
@@ -16,17 +16,19 @@ use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::{correlate, export, exporters};
+use crate::{correlate, export, exporters, filter};
 
 /// Batches of entries on their way to the correlator, at most.
 const ENTRY_QUEUE: usize = 4;
-/// Batches of decided traces on their way to the exporters, at most.
+/// Batches of decided traces on their way to the filters, at most.
 const TRACE_QUEUE: usize = 4;
+/// Batches of kept traces on their way to the exporters, at most.
+const KEPT_QUEUE: usize = 4;
 /// Settlements on their way back, at most.
 const SETTLEMENT_QUEUE: usize = 1_024;
 /// From the signal to the end, at most.
 const DRAIN: Duration = Duration::from_secs(10);
-/// From the signal until exporters stop repeating what they could not deliver.
+/// From the signal until what failed is not tried again.
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// A running host.
@@ -48,6 +50,7 @@ pub struct App {
 pub struct Stages {
     source: Arc<SourceStatus>,
     correlate: correlate::Handle,
+    filter: filter::Handle,
     export: export::Handle,
     exporter_type: String,
 }
@@ -82,9 +85,23 @@ impl App {
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
         let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
+        let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
+        let remember = filter::Remember {
+            keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+            max: rules.max_remembered,
+        };
         let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
-        let stage = export::Export {
+        let stage = filter::Stage {
             input: decided_in,
+            output: kept,
+            settlements: settlements.clone(),
+            filters: Vec::new(),
+            remember,
+            failed: failed.clone(),
+        };
+        let filter = filter::run(stage, &tasks)?;
+        let stage = export::Export {
+            input: kept_in,
             settlements,
             store: Arc::clone(&store),
             workers,
@@ -102,6 +119,7 @@ impl App {
         let stages = Arc::new(Stages {
             source: status,
             correlate,
+            filter,
             export,
             exporter_type,
         });
@@ -140,7 +158,9 @@ impl App {
     pub async fn stop(self) -> anyhow::Result<()> {
         let App { tasks, stop, failures: _, stages, .. } = self;
         tracing::info!("stopping: what is complete is exported and acknowledged, the rest stays in the log");
-        stages.export.end_patience_at(Instant::now() + PATIENCE);
+        let until = Instant::now() + PATIENCE;
+        stages.filter.end_patience_at(until);
+        stages.export.end_patience_at(until);
         // Nobody listens any more if everything has ended already.
         let _ = stop.send(true);
         match tasks.ended(DRAIN).await {
@@ -239,7 +259,12 @@ impl Pipeline for Stages {
     }
 
     fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
-        Box::pin(self.export.report(plugin))
+        Box::pin(async move {
+            match self.export.report(plugin).await? {
+                Some(report) => Ok(Some(report)),
+                None => self.filter.report(plugin).await,
+            }
+        })
     }
 
     fn correlator(&self) -> CorrelatorSummary {
@@ -252,6 +277,17 @@ impl Pipeline for Stages {
             late_parts: counters.late_parts.load(std::sync::atomic::Ordering::Relaxed),
             decided: counters.decided().collect(),
         }
+    }
+
+    fn filters(&self) -> FiltersSummary {
+        FiltersSummary {
+            counts: self.filter.counts(),
+            filters: self.filter.summaries(),
+        }
+    }
+
+    fn decision(&self, id: &TraceId) -> Option<filter::Known> {
+        self.filter.decision(id)
     }
 
     fn exporter(&self) -> ExporterSummary {

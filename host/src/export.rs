@@ -1,12 +1,11 @@
-//! Decided traces to every exporter, and their receipts back to the source.
+//! Kept traces to every exporter, and their receipts back to the source.
 //!
-//! Batches are cut once, for all exporters; each exporter has its own thread and a short queue. A trace's receipts go back when every exporter
+//! Batches come cut, for all exporters; each exporter has its own thread and a short queue. A trace's receipts go back when every exporter
 //! has taken it (or one has refused it for good), so an exporter that stalls holds the stream: the backlog stays in the log.
 //!
 //! Must never: know how an exporter is built, or what the log is.
 
 mod delivery;
-mod patience;
 mod stage;
 mod suspects;
 mod worker;

@@ -1,4 +1,4 @@
-//! The stage: decided traces in, batches to every exporter.
+//! The stage: batches of kept traces in, the same to every exporter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,26 +7,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::delivery::Delivery;
-use super::patience::Patience;
 use super::worker::{self, ReportRequest, Worker, WorkerStatus, WorkerSummary};
-use crate::batch::TraceBatch;
-use crate::correlate::Decided;
+use crate::filter::FilteredBatch;
+use crate::patience::Patience;
 use crate::source::Settlement;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
-/// Traces in one batch, at most.
-const BATCH_TRACES: usize = 512;
-/// Spans in one batch, at most, unless one trace alone has more.
-const BATCH_SPANS: usize = 8_192;
 /// Batches that wait for one exporter, at most.
 const QUEUE: usize = 4;
 
 /// What the stage is made of.
 #[derive(Debug)]
 pub struct Export {
-    /// Decided traces.
-    pub input: mpsc::Receiver<Vec<Decided>>,
+    /// Traces that are kept.
+    pub input: mpsc::Receiver<FilteredBatch>,
     /// Where receipts go.
     pub settlements: mpsc::Sender<Settlement>,
     /// Keeps recent traces for queries.
@@ -130,58 +125,29 @@ pub fn run(stage: Export, tasks: &mut Tasks) -> std::io::Result<Handle> {
 }
 
 async fn feed(
-    mut input: mpsc::Receiver<Vec<Decided>>,
+    mut input: mpsc::Receiver<FilteredBatch>,
     settlements: mpsc::Sender<Settlement>,
     store: Arc<Store>,
     queues: Vec<mpsc::Sender<Arc<Delivery>>>,
     shared: Arc<Shared>,
 ) -> anyhow::Result<()> {
-    let mut waiting: Vec<Decided> = Vec::new();
-    while let Some(first) = input.recv().await {
-        waiting.extend(first);
-        while waiting.len() < BATCH_TRACES {
-            // What is ready goes along; nobody waits for more.
-            let Ok(more) = input.try_recv() else { break };
-            waiting.extend(more);
-        }
-        while !waiting.is_empty() {
-            let (traces, receipts) = cut(&mut waiting);
-            store.insert(&traces, jiff::Timestamp::now().as_millisecond().unsigned_abs());
-            let count = traces.len() as u64;
-            let delivery = Delivery::new(TraceBatch::new(traces), receipts, queues.len(), settlements.clone());
-            if queues.is_empty() {
-                delivery.settle_unwanted().await;
-            } else {
-                let delivery = Arc::new(delivery);
-                for queue in &queues {
-                    if queue.send(Arc::clone(&delivery)).await.is_err() {
-                        anyhow::bail!(
-                            "an exporter's thread ended early, by a fault of this program; what is pending is read again at the next start"
-                        );
-                    }
+    while let Some(FilteredBatch { batch, receipts }) = input.recv().await {
+        store.insert(batch.traces(), jiff::Timestamp::now().as_millisecond().unsigned_abs());
+        let count = batch.traces().len() as u64;
+        let delivery = Delivery::new(batch, receipts, queues.len(), settlements.clone());
+        if queues.is_empty() {
+            delivery.settle_unwanted().await;
+        } else {
+            let delivery = Arc::new(delivery);
+            for queue in &queues {
+                if queue.send(Arc::clone(&delivery)).await.is_err() {
+                    anyhow::bail!(
+                        "an exporter's thread ended early, by a fault of this program; what is pending is read again at the next start"
+                    );
                 }
             }
-            shared.exported.fetch_add(count, Ordering::Relaxed);
         }
+        shared.exported.fetch_add(count, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Takes the first traces of `waiting` that make a batch.
-fn cut(waiting: &mut Vec<Decided>) -> (Vec<Arc<crate::model::Trace>>, Vec<Vec<crate::model::Receipt>>) {
-    let mut spans = 0;
-    let fits = |decided: &Decided| {
-        spans += decided.trace.spans.len();
-        spans <= BATCH_SPANS
-    };
-    let count = waiting
-        .iter()
-        .take(BATCH_TRACES)
-        .take_while({
-            let mut fits = fits;
-            move |decided| fits(decided)
-        })
-        .count()
-        .max(1);
-    waiting.drain(..count).map(|decided| (Arc::new(decided.trace), decided.receipts)).unzip()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::delivery::Delivery;
-use super::patience::PAUSE;
+use crate::patience::PAUSE;
 
 /// Deliveries that are held at most. With so many, and not one trace taken, the exporter is given no more.
 const MOST: usize = 4;

@@ -9,10 +9,10 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::delivery::Delivery;
-use super::patience::{PAUSE, Patience, jittered};
 use super::suspects::{Attempt, Failed, Of, Suspects};
 use super::{Exporter, Outcome};
 use crate::batch::TraceBatch;
+use crate::patience::{PAUSE, Patience, jittered};
 
 /// The longest pause that an exporter may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
