@@ -25,10 +25,10 @@ struct Row {
 
 impl Delivery {
     /// `receipts` are those of each trace of the batch, `exporters` how many have to take it.
-    pub fn new(batch: TraceBatch, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
+    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
         let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
         Delivery {
-            batch: Arc::new(batch),
+            batch,
             rows: Mutex::new(rows),
             settlements,
         }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
 use crate::batch::{Resident, TraceBatch};
-use crate::correlate::Decided;
+use crate::filter::FilteredBatch;
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{Fate, Settlement};
 use crate::store::Store;
@@ -69,7 +69,7 @@ impl Resident for Fake {
 
 /// The stage between its neighbours.
 struct Stage {
-    input: mpsc::Sender<Vec<Decided>>,
+    input: mpsc::Sender<FilteredBatch>,
     settled: mpsc::Receiver<Settlement>,
     handle: Handle,
     tasks: Tasks,
@@ -123,11 +123,12 @@ impl Stage {
     }
 
     async fn send(&self, ids: &[&str]) {
-        let decided = |id: &&str| Decided {
-            trace: Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()),
-            receipts: Vec::new(),
+        let trace = |id: &&str| Arc::new(Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()));
+        let batch = FilteredBatch {
+            batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
+            receipts: ids.iter().map(|_| Vec::new()).collect(),
         };
-        self.input.send(ids.iter().map(decided).collect()).await.expect("the stage runs");
+        self.input.send(batch).await.expect("the stage runs");
     }
 
     async fn settled(&mut self, count: usize) -> Vec<Fate> {
