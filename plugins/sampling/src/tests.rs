@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{span, with};
 
+mod reference;
+
 fn filter(config: &str) -> (Sampling, Rc<Cell<Duration>>) {
     let now = Rc::new(Cell::new(Duration::ZERO));
     let clock = Rc::clone(&now);
