@@ -58,7 +58,8 @@ pub struct Stages {
 }
 
 impl App {
-    /// Starts everything that `config` wants. Exporters come first: an exporter that cannot start stops the start before anything has been read.
+    /// Starts everything that `config` wants. Plugins come before the source: one that traces would have to wait for and that cannot be loaded stops the
+    /// start before anything has been read.
     ///
     /// # Errors
     /// What cannot be started, and why.
@@ -82,30 +83,8 @@ impl App {
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
-        let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
-        let remember = filter::Remember {
-            keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
-            max: rules.max_remembered,
-        };
-        let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
-        let stage = filter::Stage {
-            input: decided_in,
-            output: kept,
-            settlements: settlements.clone(),
-            filters: Vec::new(),
-            remember,
-            failed: failed.clone(),
-        };
-        let filter = filter::run(stage, &tasks)?;
-        let stage = export::Export {
-            input: kept_in,
-            settlements,
-            store: Arc::clone(&store),
-            failed: failed.clone(),
-        };
-        let export = export::run(stage, &tasks);
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
         let registry = Arc::new(Registry::default());
         let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
@@ -175,6 +154,49 @@ impl App {
             Err(names) => Err(anyhow!("still running after {} s, left behind: {}", DRAIN.as_secs(), names.join(", "))),
         }
     }
+}
+
+/// The stages that traces flow through.
+struct Flow {
+    correlate: correlate::Handle,
+    filter: filter::Handle,
+    export: export::Handle,
+}
+
+/// Starts the stages from the entries to the exporters. They begin without plugins.
+fn start_flow(
+    tasks: &Tasks,
+    rules: correlate::Rules,
+    input: mpsc::Receiver<Batch>,
+    settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
+    failed: &mpsc::Sender<anyhow::Error>,
+) -> std::io::Result<Flow> {
+    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+    let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
+    let remember = filter::Remember {
+        keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+        max: rules.max_remembered,
+    };
+    let filter = filter::Stage {
+        input: decided_in,
+        output: kept,
+        settlements: settlements.clone(),
+        filters: Vec::new(),
+        remember,
+        failed: failed.clone(),
+    };
+    let export = export::Export {
+        input: kept_in,
+        settlements: settlements.clone(),
+        store: Arc::clone(store),
+        failed: failed.clone(),
+    };
+    Ok(Flow {
+        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        filter: filter::run(filter, tasks)?,
+        export: export::run(export, tasks),
+    })
 }
 
 /// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.

@@ -116,7 +116,7 @@ impl Seat {
         let status = Arc::clone(&self.status);
         let name = &*status.name;
         match self.on_failure {
-            OnFailure::DeadLetter if !works && !(self.worked && trial.failed_rows() == 1) => return self.hold(trial.anew(), reason),
+            OnFailure::DeadLetter if !(works || self.worked && trial.failed_rows() == 1) => return self.hold(trial.anew(), reason),
             OnFailure::DeadLetter => {
                 tracing::error!(
                     filter = name,
