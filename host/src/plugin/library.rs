@@ -18,9 +18,11 @@ use super::manifest::{self, Manifest};
 pub struct Bundled;
 
 impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 3] = [
+    const ALL: [(&'static str, &'static [u8]); 5] = [
         ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
         ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+        ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
+        ("sampling", include_bytes!(concat!(env!("OUT_DIR"), "/sampling.wasm"))),
         ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),
     ];
 

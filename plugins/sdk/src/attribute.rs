@@ -24,8 +24,9 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Reads a value's text as its type says; what does not read so, and unknown types, are text.
-    fn new(text: &'a str, kind: u8) -> Self {
+    /// Reads a value's text as its type in [`Columns`](crate::Columns) says; what does not read so, and unknown types, are text.
+    #[must_use]
+    pub fn new(text: &'a str, kind: u8) -> Self {
         let typed = match kind {
             1 => text.parse().ok().map(Value::Bool),
             2 => text.parse().ok().map(Value::Integer),

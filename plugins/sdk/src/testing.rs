@@ -81,6 +81,13 @@ pub fn batch(traces: &[TestTrace]) -> Batch {
     builder::build(traces)
 }
 
+/// The same batch, damaged: the last attribute's value is a string that the batch does not have. No host sends such a batch; this is
+/// for filters that must rather fail than let something pass unseen.
+#[must_use]
+pub fn damaged_batch(traces: &[TestTrace]) -> Batch {
+    builder::build_damaged(traces)
+}
+
 /// What the host answers for `attributes.column`, from the other columns.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn attribute_column(batch: &Batch, key: &str) -> Vec<u32> {

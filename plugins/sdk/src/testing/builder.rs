@@ -37,6 +37,19 @@ struct Builder<'a> {
 
 /// The batch that `traces` make.
 pub(super) fn build(traces: &[TestTrace]) -> Batch {
+    finished(traces, built(traces))
+}
+
+/// The same, with a last attribute value that is none of its strings.
+pub(super) fn build_damaged(traces: &[TestTrace]) -> Batch {
+    let mut builder = built(traces);
+    if let Some(last) = builder.cells.attribute_values.get_mut().and_then(|values| values.last_mut()) {
+        *last = u32::MAX;
+    }
+    finished(traces, builder)
+}
+
+fn built(traces: &[TestTrace]) -> Builder<'_> {
     let mut builder = Builder::default();
     // The absent string; a text that is present and empty gets an index of its own.
     builder.strings.texts.push(String::new());
@@ -46,6 +59,10 @@ pub(super) fn build(traces: &[TestTrace]) -> Batch {
             builder.span(trace, span);
         }
     }
+    builder
+}
+
+fn finished(traces: &[TestTrace], builder: Builder) -> Batch {
     let columns = Columns::filled(traces.len() as u32, builder.spans, builder.cells);
     let mut batch = Batch::filled(columns, Strings::filled(&builder.strings.texts));
     batch.documents = traces.iter().map(|trace| trace.json.clone()).collect();

@@ -143,3 +143,17 @@ fn edits_of_a_trace_reach_all_its_spans_and_those_of_a_span_only_it() {
     let set = [("k".to_owned(), OwnedValue::from("v"))];
     assert_eq!(spans, [("n", Some("first"), &[][..]), ("n", None, &set), ("last", None, &set)]);
 }
+
+#[test]
+fn a_damaged_batch_names_a_string_that_is_not_there() {
+    let span = TestSpan {
+        attributes: vec![("a".into(), "1".into()), ("b".into(), "2".into())],
+        ..TestSpan::default()
+    };
+    let batch = damaged_batch(&[TestTrace {
+        spans: vec![span],
+        ..TestTrace::default()
+    }]);
+    let values = batch.columns().attribute_values();
+    assert!(values[0] < batch.string_count() && values[1] >= batch.string_count());
+}
