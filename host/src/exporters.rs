@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::config::ExporterConfig;
 use crate::export::{Worker, WorkerStatus};
-use crate::plugin::{Bundled, Component, DirGrant, Engine, Grants, Instance, Library, Limits};
+use crate::plugin::{Bundled, Cache, Compiler, DirGrant, Engine, Grants, Instance, Library, Limits};
 
 /// What the json exporter calls its directory.
 const JSON_GUEST_DIR: &str = "/out";
@@ -22,14 +22,16 @@ pub fn start(config: &ExporterConfig) -> anyhow::Result<Vec<Worker>> {
     let library = Library::open(config.plugin_dir.as_deref())?;
     let names = selected(config, &library)?;
     let engine = Engine::new()?;
+    let cache = cache_dir(config, &names).map(|dir| Cache::open(dir, &engine));
+    let compiler = Compiler::new(engine, cache);
     let mut workers = Vec::new();
     for name in names {
-        let component = Component::compile(&engine, &name, &library.read(&name)?)?;
+        let (component, origin) = compiler.component(&name, &library.read(&name)?)?;
         let (settings, grants) = settings(config, &library, &name)?;
         let started = Instance::start(component, settings, grants, Limits::default());
         // The plugin knows its directory by another name than who configured it.
         let exporter = if name == "json" { started.with_context(|| json_variable(config))? } else { started? };
-        tracing::info!(plugin = name, "exporter started");
+        tracing::info!(plugin = name, "exporter started, {origin}");
         workers.push(Worker {
             name,
             exporter: Box::new(exporter),
@@ -37,6 +39,20 @@ pub fn start(config: &ExporterConfig) -> anyhow::Result<Vec<Worker>> {
         });
     }
     Ok(workers)
+}
+
+/// Where compiled plugins are kept: nowhere if an exporter may write there, for what lies there runs with all that the host may do.
+fn cache_dir(config: &ExporterConfig, names: &[String]) -> Option<PathBuf> {
+    let dir = config.cache_dir.clone()?;
+    if names.iter().any(|name| name == "json") && Cache::lies_in(&dir, &config.json_dir) {
+        tracing::warn!(
+            "compiled plugins are not kept in {}: the json exporter may write there ({}), and could have code of its own run; they are compiled again at each start. MESHTRACE_CACHE_DIR takes another directory, or off",
+            dir.display(),
+            json_variable(config)
+        );
+        return None;
+    }
+    Some(dir)
 }
 
 /// Where the json exporter will write, if it is among those selected.

@@ -7,7 +7,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use super::bindings::Exporter;
 use super::guest_state::GuestState;
-use super::{Engine, surface};
+use super::{Compiler, Engine, Origin, surface};
 
 /// The largest component file, in bytes.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -30,11 +30,12 @@ impl std::fmt::Debug for Component {
 }
 
 impl Component {
-    /// Compiles `wasm`, the exporter called `name`.
+    /// Makes a component of `wasm`, the exporter called `name`; see [`Compiler::component`].
     ///
     /// # Errors
     /// Anything that keeps it from being an exporter of this host, in words for the operator.
-    pub fn compile(engine: &Engine, name: &str, wasm: &[u8]) -> anyhow::Result<Component> {
+    pub(super) fn compile(compiler: &Compiler, name: &str, wasm: &[u8]) -> anyhow::Result<(Component, Origin)> {
+        let engine = compiler.engine();
         if wasm.len() > MAX_BYTES {
             bail!("plugin {name:?}: the file has {} bytes; at most {MAX_BYTES} are loaded", wasm.len());
         }
@@ -46,9 +47,7 @@ impl Component {
                 "plugin {name:?}: this is a core module; expected a component. Build with --target wasm32-wasip2, or make a component of it with wasm-tools component new"
             );
         }
-        let component = wasmtime::component::Component::new(&engine.wasmtime, wasm)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("plugin {name:?}: the component is not valid; is the file complete?"))?;
+        let (component, origin) = compiler.code(wasm).with_context(|| format!("plugin {name:?}"))?;
         let ty = component.component_type();
         if let Some(missing) = surface::missing(&ty, &engine.wasmtime) {
             bail!("plugin {name:?} does not fit this host: {missing}");
@@ -61,11 +60,12 @@ impl Component {
             .instantiate_pre(&component)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("plugin {name:?} needs something that this host does not offer"))?;
-        Ok(Component {
+        let component = Component {
             name: name.into(),
             engine: engine.clone(),
             pre,
-        })
+        };
+        Ok((component, origin))
     }
 }
 
