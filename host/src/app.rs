@@ -83,25 +83,17 @@ impl App {
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
-        let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
-        let remember = filter::Remember {
-            keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
-            max: rules.max_remembered,
-        };
-        let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
-        let stage = filter::Stage {
-            input: decided_in,
-            output: kept,
+        let (output, kept) = mpsc::channel(KEPT_QUEUE);
+        let ends = DecidingEnds {
+            input,
+            output,
             settlements: settlements.clone(),
-            filters: Vec::new(),
-            remember,
             failed: failed.clone(),
         };
-        let filter = filter::run(stage, &tasks)?;
+        let (correlate, filter) = start_deciding(&tasks, rules, ends)?;
         let stage = export::Export {
-            input: kept_in,
+            input: kept,
             settlements,
             store: Arc::clone(&store),
             workers,
@@ -168,6 +160,35 @@ impl App {
             Err(names) => Err(anyhow!("still running after {} s, left behind: {}", DRAIN.as_secs(), names.join(", "))),
         }
     }
+}
+
+/// What the correlator and the filters are connected to.
+struct DecidingEnds {
+    input: mpsc::Receiver<Batch>,
+    output: mpsc::Sender<filter::FilteredBatch>,
+    settlements: mpsc::Sender<Settlement>,
+    failed: mpsc::Sender<anyhow::Error>,
+}
+
+/// Starts what decides when a trace is one, and whether it is kept.
+fn start_deciding(tasks: &Tasks, rules: correlate::Rules, ends: DecidingEnds) -> std::io::Result<(correlate::Handle, filter::Handle)> {
+    let DecidingEnds { input, output, settlements, failed } = ends;
+    // A late part is open for no longer than a trace may be.
+    let remember = filter::Remember {
+        keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+        max: rules.max_remembered,
+    };
+    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+    let correlate = start_correlate(tasks, rules, input, decided, settlements.clone())?;
+    let stage = filter::Stage {
+        input: decided_in,
+        output,
+        settlements,
+        filters: Vec::new(),
+        remember,
+        failed,
+    };
+    Ok((correlate, filter::run(stage, tasks)?))
 }
 
 /// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.
