@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, Pipeline, PluginSummary};
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
+use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
 use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
@@ -53,10 +54,12 @@ pub struct Stages {
     filter: filter::Handle,
     export: export::Handle,
     exporter_type: String,
+    registry: Arc<Registry>,
 }
 
 impl App {
-    /// Starts everything that `config` wants. Exporters come first: an exporter that cannot start stops the start before anything has been read.
+    /// Starts everything that `config` wants. Plugins come before the source: one that traces would have to wait for and that cannot be loaded stops the
+    /// start before anything has been read.
     ///
     /// # Errors
     /// What cannot be started, and why.
@@ -70,36 +73,20 @@ impl App {
             listen,
             log: _,
         } = config;
-        let mut tasks = Tasks::new(tokio::runtime::Handle::current());
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("MESHTRACE_LISTEN={listen}: the API cannot listen there"))?;
         let api_address = listener.local_addr()?;
         let exporter_type = exporters.kind.clone();
-        let json_dir = exporters::json_dir(&exporters);
-        // Compiling takes the processor for a while; the API's threads stay free meanwhile.
-        let workers = tokio::task::spawn_blocking(move || exporters::start(&exporters)).await.context("starting the exporters")??;
         let store = Arc::new(Store::new(store));
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let (output, kept) = mpsc::channel(KEPT_QUEUE);
-        let ends = DecidingEnds {
-            input,
-            output,
-            settlements: settlements.clone(),
-            failed: failed.clone(),
-        };
-        let (correlate, filter) = start_deciding(&tasks, rules, ends)?;
-        let stage = export::Export {
-            input: kept,
-            settlements,
-            store: Arc::clone(&store),
-            workers,
-            failed: failed.clone(),
-        };
-        let export = export::run(stage, &mut tasks)?;
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
+        let registry = Arc::new(Registry::default());
+        let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
             out: entries,
             settlements: settlements_in,
@@ -107,20 +94,27 @@ impl App {
             stop: stopping.clone(),
             failed,
         };
-        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
         let stages = Arc::new(Stages {
             source: status,
             correlate,
             filter,
             export,
             exporter_type,
+            registry,
         });
         let state = ApiState {
             store,
             pipeline: Arc::clone(&stages) as Arc<dyn Pipeline>,
             enabled,
         };
-        serve_api(&tasks, listener, state, stopping);
+        // From now on one may see what is being loaded; nothing is read before all of it runs.
+        stages.source.set_state(SourceState::Starting);
+        serve_api(&tasks, listener, state, stopping.clone());
+        manager.start().await?;
+        stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
+        let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
+        tasks.spawn("plugins", manager.run(stopping));
+        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
         Ok(App {
             tasks,
             stop,
@@ -162,33 +156,47 @@ impl App {
     }
 }
 
-/// What the correlator and the filters are connected to.
-struct DecidingEnds {
-    input: mpsc::Receiver<Batch>,
-    output: mpsc::Sender<filter::FilteredBatch>,
-    settlements: mpsc::Sender<Settlement>,
-    failed: mpsc::Sender<anyhow::Error>,
+/// The stages that traces flow through.
+struct Flow {
+    correlate: correlate::Handle,
+    filter: filter::Handle,
+    export: export::Handle,
 }
 
-/// Starts what decides when a trace is one, and whether it is kept.
-fn start_deciding(tasks: &Tasks, rules: correlate::Rules, ends: DecidingEnds) -> std::io::Result<(correlate::Handle, filter::Handle)> {
-    let DecidingEnds { input, output, settlements, failed } = ends;
-    // A late part is open for no longer than a trace may be.
+/// Starts the stages from the entries to the exporters. They begin without plugins.
+fn start_flow(
+    tasks: &Tasks,
+    rules: correlate::Rules,
+    input: mpsc::Receiver<Batch>,
+    settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
+    failed: &mpsc::Sender<anyhow::Error>,
+) -> std::io::Result<Flow> {
+    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+    let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
     let remember = filter::Remember {
         keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
         max: rules.max_remembered,
     };
-    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
-    let correlate = start_correlate(tasks, rules, input, decided, settlements.clone())?;
-    let stage = filter::Stage {
+    let filter = filter::Stage {
         input: decided_in,
-        output,
-        settlements,
+        output: kept,
+        settlements: settlements.clone(),
         filters: Vec::new(),
         remember,
-        failed,
+        failed: failed.clone(),
     };
-    Ok((correlate, filter::run(stage, tasks)?))
+    let export = export::Export {
+        input: kept_in,
+        settlements: settlements.clone(),
+        store: Arc::clone(store),
+        failed: failed.clone(),
+    };
+    Ok(Flow {
+        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        filter: filter::run(filter, tasks)?,
+        export: export::run(export, tasks),
+    })
 }
 
 /// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.
@@ -212,6 +220,25 @@ fn start_correlate(
     let runtime = tasks.runtime();
     tasks.spawn_thread("correlate".into(), move || runtime.block_on(correlate::run(stage)))?;
     Ok(handle)
+}
+
+/// A manager for the plugins that the settings and the plugin directory define; it has loaded nothing yet.
+fn start_manager(
+    config: &ExporterConfig,
+    registry: &Arc<Registry>,
+    filters: &filter::Handle,
+    exporters: &export::Handle,
+) -> anyhow::Result<Manager> {
+    let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
+    Manager::new(Means {
+        dir: config.plugin_dir.clone(),
+        selected: exporters::selected(config, &dropped_in)?,
+        settings: exporters::settings(config),
+        registry: Arc::clone(registry),
+        exporters: exporters.clone(),
+        filters: filters.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    })
 }
 
 /// What a source is connected to.
@@ -268,9 +295,10 @@ impl Stages {
         self.export
             .summaries()
             .iter()
-            .map(|worker| worker.exported + worker.rejected)
+            .filter(|exporter| exporter.required)
+            .map(|exporter| exporter.exported + exporter.rejected)
             .min()
-            .unwrap_or_else(|| self.export.exported_traces())
+            .unwrap_or_else(|| self.export.handed_on())
     }
 }
 
@@ -312,15 +340,21 @@ impl Pipeline for Stages {
     }
 
     fn exporter(&self) -> ExporterSummary {
-        let plugin = |worker: export::WorkerSummary| PluginSummary {
-            state: if worker.holding.is_some() { "holding" } else { "running" }.to_owned(),
-            required: true,
-            exported: worker.exported,
-            retries: worker.retries,
-            failures: worker.failures,
-            last_error: worker.holding.or(worker.last_error),
-            numbers: worker.numbers,
-            name: worker.name,
+        let state = |exporter: &export::Summary| match exporter {
+            export::Summary { broken: true, .. } => "broken",
+            export::Summary { holding: Some(_), .. } => "holding",
+            _ => "running",
+        };
+        let plugin = |exporter: export::Summary| PluginSummary {
+            state: state(&exporter).to_owned(),
+            required: exporter.required,
+            exported: exporter.exported,
+            dropped: exporter.dropped,
+            retries: exporter.retries,
+            failures: exporter.failures,
+            last_error: exporter.holding.or(exporter.last_error),
+            numbers: exporter.numbers,
+            name: exporter.name,
         };
         ExporterSummary {
             type_name: self.exporter_type.clone(),

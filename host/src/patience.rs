@@ -1,69 +1,57 @@
 //! How long filters and exporters are tried again, and with which pauses.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-/// Pauses before something is offered again, when nobody asks for another: they grow from the first to the second.
-pub(crate) const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Pauses before something is offered again, when nobody asks for a certain one: they grow from the first to the second.
+pub const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How long things may still be repeated once the host is stopping.
-#[derive(Debug, Default)]
-pub(crate) struct Patience {
-    until: Mutex<Option<Instant>>,
-    changed: Condvar,
-    told: Notify,
+/// How long things may still be repeated once the host is stopping: without an end until then.
+#[derive(Debug)]
+pub struct Patience {
+    until: watch::Sender<Option<Instant>>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { until: watch::Sender::new(None) }
+    }
 }
 
 impl Patience {
+    /// From now on there is an end.
     pub fn end_at(&self, until: Instant) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        self.changed.notify_all();
-        self.told.notify_waiters();
+        self.until.send_replace(Some(until));
     }
 
     /// Whether there is time left for a pause.
     pub fn lasts(&self, pause: Duration) -> bool {
-        self.lasts_until(Instant::now() + pause)
+        self.until.borrow().is_none_or(|until| until >= Instant::now() + pause)
     }
 
-    fn lasts_until(&self, at: Instant) -> bool {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until >= at)
-    }
-
-    /// Waits; false when there is no time left for that.
-    pub fn pause(&self, pause: Duration) -> bool {
-        let wanted = Instant::now() + pause;
-        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if until.is_some_and(|until| until < wanted) {
-                return false;
-            }
-            let now = Instant::now();
-            if now >= wanted {
-                return true;
-            }
-            until = self.changed.wait_timeout(until, wanted - now).unwrap_or_else(PoisonError::into_inner).0;
+    /// Waits; false as soon as there is no time left for that.
+    pub async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.ends_before(Instant::now() + pause) => false,
+            () = tokio::time::sleep(pause) => true,
         }
     }
 
     /// Waits until it is known that patience ends before `at`.
     pub async fn ends_before(&self, at: Instant) {
-        loop {
-            let mut told = std::pin::pin!(self.told.notified());
-            // From here on nothing is missed.
-            told.as_mut().enable();
-            if !self.lasts_until(at) {
-                return;
-            }
-            told.await;
+        let mut until = self.until.subscribe();
+        let ends = |until: &Option<Instant>| until.is_some_and(|until| until < at);
+        if until.wait_for(ends).await.is_err() {
+            // Nobody is left who could set an end.
+            std::future::pending::<()>().await;
         }
     }
 }
 
-/// A little more or less, lest several come back in step.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    let jitter = ahash::RandomState::new().hash_one(pause) % 40;
-    pause * (80 + jitter as u32) / 100
+/// `pause`, or up to a fifth more, lest several come back in step.
+pub fn jittered(pause: Duration) -> Duration {
+    let jitter = ahash::RandomState::new().hash_one(pause) % 20;
+    pause * (100 + jitter as u32) / 100
 }

@@ -89,6 +89,8 @@ pub struct PluginSummary {
     pub required: bool,
     /// Traces it has taken, since the start.
     pub exported: u64,
+    /// Traces that it was not given, because it is not required and could not keep up, since the start.
+    pub dropped: u64,
     /// Batches it asked to be given again, since the start.
     pub retries: u64,
     /// Calls that trapped, ran out of time or were refused, since the start.

@@ -30,6 +30,7 @@ fn part(id: &str, part: u32, spans: usize) -> Decided {
         trace,
         receipts: vec![Receipt { stream: 0, ms: 1, seq: 1 }],
         at_ms: 1_000,
+        retry: false,
     }
 }
 
