@@ -41,7 +41,7 @@ async fn the_status_has_the_documented_keys_and_more() {
         (
             "exporter",
             json!({"type": "console", "exported_traces": 147, "plugins": [{"name": "console", "state": "running", "required": true,
-                   "exported": 147, "retries": 0, "failures": 0, "last_error": null, "metrics": {}}]}),
+                   "exported": 147, "dropped": 0, "retries": 0, "failures": 0, "last_error": null, "metrics": {}}]}),
         ),
         ("input", json!({"entries_rejected": 1})),
     ] {
