@@ -11,6 +11,7 @@ mod health;
 mod list;
 mod params;
 mod pipeline;
+mod plugins;
 mod ready;
 mod reply;
 mod search;
@@ -32,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
 
 use self::connection::{BoundedListener, Bounds};
 use self::reply::Failure;
@@ -49,8 +50,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths there are, for whoever asked for another.
-const PATHS: [&str; 8] =
-    [status::PATH, list::PATH, search::PATH, stats::PATH, trace::PATH, trace::REGISTRY_PATH, health::PATH, ready::PATH];
+const PATHS: [&str; 11] = [
+    status::PATH,
+    list::PATH,
+    search::PATH,
+    stats::PATH,
+    trace::PATH,
+    trace::REGISTRY_PATH,
+    plugins::PATH,
+    plugins::ONE_PATH,
+    plugins::REPORT_PATH,
+    health::PATH,
+    ready::PATH,
+];
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -110,6 +122,7 @@ fn routes(api: Api) -> Router {
         .merge(search::route())
         .merge(stats::route())
         .merge(trace::routes())
+        .merge(plugins::routes())
         .merge(health::route())
         .merge(ready::route())
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })

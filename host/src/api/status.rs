@@ -10,7 +10,8 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::{Serialize, Serializer};
 
-use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, PluginSummary, now_unix_ms, reply};
+use super::plugins::OwnNumbers;
+use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, PluginSummary, now_unix_ms, reply};
 use crate::go_duration::GoDuration;
 use crate::source::StatusSnapshot;
 use crate::store::{Counts, Limits};
@@ -31,7 +32,7 @@ async fn status(State(api): State<Arc<Api>>) -> Response {
         correlator: Correlator::of(&correlator),
         exporter: Exporter::of(&exporter),
         store: Stored::of(store.counts(), store.limits()),
-        input: Numbers(pipeline.input()),
+        input: input(pipeline.input()),
     };
     reply::document(StatusCode::OK, &status)
 }
@@ -44,6 +45,22 @@ struct Status<'a> {
     exporter: Exporter<'a>,
     store: Stored,
     input: Numbers,
+}
+
+/// What became of what was read; why entries are no events stands beside the rest.
+fn input(summary: InputSummary) -> Numbers {
+    let InputSummary {
+        events,
+        unreadable_values,
+        rejected,
+        open_bytes,
+        remembered_traces,
+        interned_name_bytes,
+    } = summary;
+    let mut numbers = vec![("events", events), ("unreadable_values", unreadable_values)];
+    numbers.extend(rejected);
+    numbers.extend([("open_bytes", open_bytes), ("remembered_traces", remembered_traces), ("interned_name_bytes", interned_name_bytes)]);
+    Numbers(numbers)
 }
 
 /// Counters by name.
@@ -140,7 +157,7 @@ struct Plugin<'a> {
     failures: u64,
     last_error: Option<&'a str>,
     /// The plugin's own counters and gauges.
-    metrics: &'a std::collections::BTreeMap<String, f64>,
+    metrics: OwnNumbers<'a>,
 }
 
 impl<'a> Plugin<'a> {
@@ -155,6 +172,9 @@ impl<'a> Plugin<'a> {
             failures,
             last_error,
             numbers,
+            // Of these `/plugins` tells.
+            rejected: _,
+            waiting: _,
         } = summary;
         Plugin {
             name,
@@ -165,7 +185,7 @@ impl<'a> Plugin<'a> {
             retries: *retries,
             failures: *failures,
             last_error: last_error.as_deref(),
-            metrics: numbers,
+            metrics: OwnNumbers(numbers),
         }
     }
 }

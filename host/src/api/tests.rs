@@ -2,6 +2,7 @@
 
 mod failures;
 mod fake;
+mod plugins;
 mod serving;
 mod shapes;
 

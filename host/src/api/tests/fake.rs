@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::api::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+use crate::api::{Answer, CorrelatorSummary, ExporterSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+use crate::batch::Numbers;
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{SourceState, SourceStatus, StatusSnapshot};
 
@@ -12,6 +13,7 @@ pub(super) struct Fake {
     pub(super) report: Option<Result<String, String>>,
     pub(super) state: SourceState,
     pub(super) error: Option<String>,
+    pub(super) plugins: PluginsSummary,
     /// It never answers.
     pub(super) stuck: bool,
 }
@@ -26,13 +28,13 @@ impl Pipeline for Fake {
         })
     }
 
+    /// Only the stats plugin has one.
     fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
-        assert_eq!(plugin, "stats");
         Box::pin(async move {
             if self.stuck {
                 std::future::pending::<()>().await;
             }
-            self.report.clone().transpose()
+            self.report.clone().filter(|_| plugin == "stats").transpose()
         })
     }
 
@@ -55,7 +57,16 @@ impl Pipeline for Fake {
                 state: "running".to_owned(),
                 required: true,
                 exported: 147,
-                ..PluginSummary::default()
+                rejected: 2,
+                dropped: 3,
+                retries: 4,
+                failures: 5,
+                waiting: 1,
+                last_error: Some("it trapped".to_owned()),
+                numbers: Numbers {
+                    counters: [("lines_written".to_owned(), 50)].into(),
+                    gauges: [("depth".to_owned(), 0.5)].into(),
+                },
             }],
         }
     }
@@ -70,7 +81,18 @@ impl Pipeline for Fake {
         status.snapshot()
     }
 
-    fn input(&self) -> Vec<(&'static str, u64)> {
-        vec![("entries_rejected", 1)]
+    fn input(&self) -> InputSummary {
+        InputSummary {
+            events: 160,
+            unreadable_values: 8,
+            rejected: vec![("no_trace_id", 1), ("too_large", 9)],
+            open_bytes: 4_096,
+            remembered_traces: 20,
+            interned_name_bytes: 300,
+        }
+    }
+
+    fn plugins(&self) -> PluginsSummary {
+        self.plugins.clone()
     }
 }

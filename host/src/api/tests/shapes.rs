@@ -33,9 +33,14 @@ async fn the_status_has_the_documented_keys_and_more() {
         (
             "exporter",
             json!({"type": "console", "exported_traces": 147, "plugins": [{"name": "console", "state": "running", "required": true,
-                   "exported": 147, "retries": 0, "failures": 0, "last_error": null, "metrics": {}}]}),
+                   "exported": 147, "dropped": 3, "retries": 4, "failures": 5, "last_error": "it trapped",
+                   "metrics": {"lines_written": 50, "depth": 0.5}}]}),
         ),
-        ("input", json!({"entries_rejected": 1})),
+        (
+            "input",
+            json!({"events": 160, "unreadable_values": 8, "no_trace_id": 1, "too_large": 9, "open_bytes": 4096, "remembered_traces": 20,
+                   "interned_name_bytes": 300}),
+        ),
     ] {
         assert_eq!(status[part], expected, "{part}");
     }
