@@ -12,10 +12,16 @@ mod captured;
 mod connection;
 /// Trees, lines and colours on standard output, and what never gets there.
 mod console;
+/// What nobody took is looked at, or removed.
+mod dead_command;
 /// Entries that nobody can decode.
 mod dead_letters;
+/// What nobody took is tried again.
+mod dead_retry;
 /// Who else reads our consumer group.
 mod groups;
+/// The plugin directory, changed while traces flow.
+mod hot_reload;
 /// The API's shapes, pages, refusals and bounds.
 mod http;
 /// Files and lines of JSON, whatever ids, repeats and directories do.

@@ -7,6 +7,7 @@
 //! known by an earlier stage. Only this stage knows axum and HTTP.
 
 mod connection;
+mod decision;
 mod health;
 mod list;
 mod params;
@@ -33,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
 
 use self::connection::{BoundedListener, Bounds};
 use self::reply::Failure;
@@ -50,12 +51,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths there are, for whoever asked for another.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     status::PATH,
     list::PATH,
     search::PATH,
     stats::PATH,
     trace::PATH,
+    decision::PATH,
     trace::REGISTRY_PATH,
     plugins::PATH,
     plugins::ONE_PATH,
@@ -122,6 +124,7 @@ fn routes(api: Api) -> Router {
         .merge(search::route())
         .merge(stats::route())
         .merge(trace::routes())
+        .merge(decision::route())
         .merge(plugins::routes())
         .merge(health::route())
         .merge(ready::route())

@@ -8,7 +8,9 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+use crate::api::{
+    self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary,
+};
 use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
 use crate::plugin::{Library, Manager, Means, Registry};
@@ -17,17 +19,19 @@ use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::{correlate, export, exporters};
+use crate::{correlate, export, exporters, filter};
 
 /// Batches of entries on their way to the correlator, at most.
 const ENTRY_QUEUE: usize = 4;
-/// Batches of decided traces on their way to the exporters, at most.
+/// Batches of decided traces on their way to the filters, at most.
 const TRACE_QUEUE: usize = 4;
+/// Batches of kept traces on their way to the exporters, at most.
+const KEPT_QUEUE: usize = 4;
 /// Settlements on their way back, at most.
 const SETTLEMENT_QUEUE: usize = 1_024;
 /// From the signal to the end, at most.
 const DRAIN: Duration = Duration::from_secs(10);
-/// From the signal until exporters stop repeating what they could not deliver.
+/// From the signal until what failed is not tried again.
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// A running host.
@@ -49,6 +53,7 @@ pub struct App {
 pub struct Stages {
     source: Arc<SourceStatus>,
     correlate: correlate::Handle,
+    filter: filter::Handle,
     export: export::Handle,
     exporter_type: String,
     registry: Arc<Registry>,
@@ -56,7 +61,8 @@ pub struct Stages {
 }
 
 impl App {
-    /// Starts everything that `config` wants. Exporters come first: an exporter that cannot start stops the start before anything has been read.
+    /// Starts everything that `config` wants. Plugins come before the source: one that traces would have to wait for and that cannot be loaded stops the
+    /// start before anything has been read.
     ///
     /// # Errors
     /// What cannot be started, and why.
@@ -80,18 +86,10 @@ impl App {
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
-        let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
-        let stage = export::Export {
-            input: decided_in,
-            settlements,
-            store: Arc::clone(&store),
-            failed: failed.clone(),
-        };
-        let export = export::run(stage, &tasks);
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
         let registry = Arc::new(Registry::default());
-        let mut manager = start_manager(&exporters, &registry, &export)?;
+        let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
             out: entries,
             settlements: settlements_in,
@@ -102,6 +100,7 @@ impl App {
         let stages = Arc::new(Stages {
             source: status,
             correlate,
+            filter,
             export,
             exporter_type,
             registry,
@@ -149,7 +148,9 @@ impl App {
     pub async fn stop(self) -> anyhow::Result<()> {
         let App { tasks, stop, failures: _, stages, .. } = self;
         tracing::info!("stopping: what is complete is exported and acknowledged, the rest stays in the log");
-        stages.export.end_patience_at(Instant::now() + PATIENCE);
+        let until = Instant::now() + PATIENCE;
+        stages.filter.end_patience_at(until);
+        stages.export.end_patience_at(until);
         // Nobody listens any more if everything has ended already.
         let _ = stop.send(true);
         match tasks.ended(DRAIN).await {
@@ -157,6 +158,49 @@ impl App {
             Err(names) => Err(anyhow!("still running after {} s, left behind: {}", DRAIN.as_secs(), names.join(", "))),
         }
     }
+}
+
+/// The stages that traces flow through.
+struct Flow {
+    correlate: correlate::Handle,
+    filter: filter::Handle,
+    export: export::Handle,
+}
+
+/// Starts the stages from the entries to the exporters. They begin without plugins.
+fn start_flow(
+    tasks: &Tasks,
+    rules: correlate::Rules,
+    input: mpsc::Receiver<Batch>,
+    settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
+    failed: &mpsc::Sender<anyhow::Error>,
+) -> std::io::Result<Flow> {
+    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+    let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
+    let remember = filter::Remember {
+        keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+        max: rules.max_remembered,
+    };
+    let filter = filter::Stage {
+        input: decided_in,
+        output: kept,
+        settlements: settlements.clone(),
+        filters: Vec::new(),
+        remember,
+        failed: failed.clone(),
+    };
+    let export = export::Export {
+        input: kept_in,
+        settlements: settlements.clone(),
+        store: Arc::clone(store),
+        failed: failed.clone(),
+    };
+    Ok(Flow {
+        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        filter: filter::run(filter, tasks)?,
+        export: export::run(export, tasks),
+    })
 }
 
 /// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.
@@ -183,7 +227,12 @@ fn start_correlate(
 }
 
 /// A manager for the plugins that the settings and the plugin directory define; it has loaded nothing yet.
-fn start_manager(config: &ExporterConfig, registry: &Arc<Registry>, exporters: &export::Handle) -> anyhow::Result<Manager> {
+fn start_manager(
+    config: &ExporterConfig,
+    registry: &Arc<Registry>,
+    filters: &filter::Handle,
+    exporters: &export::Handle,
+) -> anyhow::Result<Manager> {
     let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
     Manager::new(Means {
         dir: config.plugin_dir.clone(),
@@ -191,6 +240,7 @@ fn start_manager(config: &ExporterConfig, registry: &Arc<Registry>, exporters: &
         settings: exporters::settings(config),
         registry: Arc::clone(registry),
         exporters: exporters.clone(),
+        filters: filters.clone(),
         runtime: tokio::runtime::Handle::current(),
     })
 }
@@ -262,7 +312,12 @@ impl Pipeline for Stages {
     }
 
     fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
-        Box::pin(self.export.report(plugin))
+        Box::pin(async move {
+            match self.export.report(plugin).await? {
+                Some(report) => Ok(Some(report)),
+                None => self.filter.report(plugin).await,
+            }
+        })
     }
 
     fn correlator(&self) -> CorrelatorSummary {
@@ -275,6 +330,17 @@ impl Pipeline for Stages {
             late_parts: counters.late_parts.load(std::sync::atomic::Ordering::Relaxed),
             decided: counters.decided().collect(),
         }
+    }
+
+    fn filters(&self) -> FiltersSummary {
+        FiltersSummary {
+            counts: self.filter.counts(),
+            filters: self.filter.summaries(),
+        }
+    }
+
+    fn decision(&self, id: &TraceId) -> Option<filter::Known> {
+        self.filter.decision(id)
     }
 
     fn exporter(&self) -> ExporterSummary {

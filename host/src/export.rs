@@ -1,6 +1,6 @@
-//! Filtered traces to every exporter, and their receipts back to the source.
+//! Kept traces to every exporter, and their receipts back to the source.
 //!
-//! Batches are cut once, for all exporters; each exporter has threads of its own and a short queue. A trace's receipts go back when every required
+//! Batches come cut, for all exporters; each exporter has threads of its own and a short queue. A trace's receipts go back when every required
 //! exporter has taken it (or one has refused it for good), so one that stalls holds the stream: the backlog stays in the log. One
 //! that is not required loses what it cannot keep up with. Exporters come, are replaced between two batches, and go, while traces flow.
 //!
@@ -16,6 +16,8 @@ mod room;
 mod stage;
 mod status;
 mod suspects;
+#[cfg(test)]
+mod tests;
 
 pub use handle::Handle;
 pub use stage::{Export, run};

@@ -1,4 +1,4 @@
-//! How long things are tried again, and with which pauses.
+//! How long filters and exporters are tried again, and with which pauses.
 
 use std::time::{Duration, Instant};
 
@@ -32,19 +32,20 @@ impl Patience {
 
     /// Waits; false as soon as there is no time left for that.
     pub async fn pause(&self, pause: Duration) -> bool {
-        let wanted = Instant::now() + pause;
-        let mut until = self.until.subscribe();
-        let too_soon = async {
-            let ends = |until: &Option<Instant>| until.is_some_and(|until| until < wanted);
-            if until.wait_for(ends).await.is_err() {
-                // Nobody is left who could set an end.
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             biased;
-            () = too_soon => false,
+            () = self.ends_before(Instant::now() + pause) => false,
             () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    /// Waits until it is known that patience ends before `at`.
+    pub async fn ends_before(&self, at: Instant) {
+        let mut until = self.until.subscribe();
+        let ends = |until: &Option<Instant>| until.is_some_and(|until| until < at);
+        if until.wait_for(ends).await.is_err() {
+            // Nobody is left who could set an end.
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -45,6 +45,6 @@ pub use library::{Bundled, Found, Library, Source};
 pub use limits::{Limit, Limits, Quantity};
 pub use loader::Settings;
 pub use manager::{Manager, Means};
-pub use manifest::{Manifest, OnFailure};
+pub use manifest::Manifest;
 pub use registry::{Event, Loaded, Moment, Problem, Record, Registry};
 pub use setup::Setup;

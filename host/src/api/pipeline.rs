@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::batch::Numbers;
+use crate::filter::{Counts, FilterSummary, Known};
 use crate::model::{Decision, Trace, TraceId};
 use crate::plugin::{Problem, Record};
 use crate::source::StatusSnapshot;
@@ -29,6 +30,12 @@ pub trait Pipeline: Send + Sync + 'static {
 
     /// Traces that are not decided yet, and decisions.
     fn correlator(&self) -> CorrelatorSummary;
+
+    /// Plugins that decide which traces are kept.
+    fn filters(&self) -> FiltersSummary;
+
+    /// What was decided about a trace, if that is one of the last decisions of filters.
+    fn decision(&self, id: &TraceId) -> Option<Known>;
 
     /// Plugins that take decided traces.
     fn exporter(&self) -> ExporterSummary;
@@ -73,6 +80,15 @@ pub struct CorrelatorSummary {
     pub late_parts: u64,
     /// Decisions since the start, by reason.
     pub decided: Vec<(Decision, u64)>,
+}
+
+/// The filters in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct FiltersSummary {
+    /// What has become of traces.
+    pub counts: Counts,
+    /// Each filter, in their order.
+    pub filters: Vec<FilterSummary>,
 }
 
 /// The exporters in numbers.

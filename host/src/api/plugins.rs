@@ -27,6 +27,7 @@ use self::row::{ProblemShown, Row};
 use super::reply::{self, Failure};
 use super::{Api, PluginSummary, PluginsSummary};
 use crate::batch::Numbers;
+use crate::filter::FilterSummary;
 use crate::plugin::Record;
 
 pub(super) const PATH: &str = "/plugins";
@@ -67,6 +68,7 @@ async fn plugins(State(api): State<Arc<Api>>) -> Response {
 pub(super) struct Known {
     pub(super) plugins: PluginsSummary,
     exporters: Vec<PluginSummary>,
+    filters: Vec<FilterSummary>,
 }
 
 /// All that is known of one plugin.
@@ -75,6 +77,8 @@ pub(super) struct One<'a> {
     pub(super) record: &'a Record,
     /// What it has done as an exporter; `None`: it does not run as one.
     pub(super) exporter: Option<&'a PluginSummary>,
+    /// What it has done as a filter; `None`: it does not run as one, and nothing waits for it.
+    pub(super) filter: Option<&'a FilterSummary>,
 }
 
 impl Known {
@@ -82,6 +86,7 @@ impl Known {
         Known {
             plugins: api.state.pipeline.plugins(),
             exporters: api.state.pipeline.exporter().plugins,
+            filters: api.state.pipeline.filters().filters,
         }
     }
 
@@ -91,12 +96,26 @@ impl Known {
             name,
             record,
             exporter: self.exporters.iter().find(|exporter| exporter.name == *name),
+            filter: self.filters.iter().find(|filter| filter.name == *name),
         })
     }
 
     fn one(&self, name: &str) -> Result<One<'_>, Failure> {
         let missing = || Failure::NoSuchPlugin(name.to_owned(), self.plugins.records.keys().cloned().collect());
         self.each().find(|one| one.name == name).ok_or_else(missing)
+    }
+}
+
+impl<'a> One<'a> {
+    /// Why traces wait for it, else what went wrong last.
+    fn last_error(&self) -> Option<&'a str> {
+        let filters = |filter: &'a FilterSummary| filter.holding.as_deref().or(filter.last_error.as_deref());
+        self.exporter.and_then(|exporter| exporter.last_error.as_deref()).or(self.filter.and_then(filters))
+    }
+
+    /// Its own counters and gauges.
+    pub(super) fn numbers(&self) -> Option<&'a Numbers> {
+        self.exporter.map(|exporter| &exporter.numbers).or(self.filter.map(|filter| &filter.numbers))
     }
 }
 

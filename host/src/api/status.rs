@@ -1,5 +1,7 @@
 //! `GET /trace/status`: the configuration and what runs, in the documented shape with more keys beside the documented ones.
 
+mod filters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::{Serialize, Serializer};
 
+use self::filters::Filters;
+pub(super) use self::filters::Reason;
 use super::plugins::OwnNumbers;
 use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, PluginSummary, now_unix_ms, reply};
 use crate::go_duration::GoDuration;
@@ -25,11 +29,12 @@ pub(super) fn route() -> Router<Arc<Api>> {
 async fn status(State(api): State<Arc<Api>>) -> Response {
     let ApiState { store, pipeline, enabled } = &api.state;
     store.prune(now_unix_ms());
-    let (source, correlator, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.exporter());
+    let (source, correlator, filters, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.filters(), pipeline.exporter());
     let status = Status {
         enabled: *enabled,
         consumer: Consumer::of(&source),
         correlator: Correlator::of(&correlator),
+        filters: Filters::of(&filters),
         exporter: Exporter::of(&exporter),
         store: Stored::of(store.counts(), store.limits()),
         input: input(pipeline.input()),
@@ -42,6 +47,7 @@ struct Status<'a> {
     enabled: bool,
     consumer: Consumer<'a>,
     correlator: Correlator,
+    filters: Filters<'a>,
     exporter: Exporter<'a>,
     store: Stored,
     input: Numbers,
@@ -79,6 +85,10 @@ struct Consumer<'a> {
     status: &'static str,
     last_error: Option<&'a str>,
     foreign_reader: Option<&'a str>,
+    /// Entries that nobody has read yet, as of a few seconds ago.
+    lag: Option<u64>,
+    /// Entries that were read and are not acknowledged, as of a few seconds ago.
+    pending: Option<u64>,
     entries_read: u64,
     entries_acknowledged: u64,
     entries_dead: u64,
@@ -95,6 +105,8 @@ impl<'a> Consumer<'a> {
             status: source.state.as_str(),
             last_error: source.last_error.as_deref(),
             foreign_reader: source.foreign_reader.as_deref(),
+            lag: source.lag,
+            pending: source.pending,
             entries_read: source.entries_read,
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,

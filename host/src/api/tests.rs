@@ -1,5 +1,6 @@
 //! Requests through the whole router, with a fake in the stages' place.
 
+mod decisions;
 mod failures;
 mod fake;
 mod plugins;
@@ -14,6 +15,7 @@ use serde_json::Value as Json;
 use tower::ServiceExt;
 
 use self::fake::Fake;
+pub(super) use self::fake::{loaded, sampling};
 use super::{ApiState, router};
 use crate::encode::sample;
 use crate::model::{Status, Trace, UnixNanos};

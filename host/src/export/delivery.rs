@@ -25,10 +25,10 @@ struct Row {
 
 impl Delivery {
     /// `receipts` are those of each trace of the batch, `exporters` how many have to take it.
-    pub fn new(batch: TraceBatch, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
+    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
         let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
         Delivery {
-            batch: Arc::new(batch),
+            batch,
             rows: Mutex::new(rows),
             settlements,
         }
@@ -52,6 +52,7 @@ impl Delivery {
                     stage: "export",
                     plugin: Some(plugin.to_owned()),
                     reason,
+                    trace: self.batch.traces().get(at).map(Arc::clone),
                 });
             }
             row.waiting -= 1;

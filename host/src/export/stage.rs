@@ -1,4 +1,4 @@
-//! The stage: decided traces in, batches to every exporter.
+//! The stage: batches of kept traces in, the same to every exporter.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,23 +9,17 @@ use super::Handle;
 use super::delivery::Delivery;
 use super::group::Means;
 use super::handle::Shared;
-use crate::batch::TraceBatch;
-use crate::correlate::Decided;
+use crate::filter::FilteredBatch;
 use crate::patience::Patience;
 use crate::source::Settlement;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
-/// Traces in one batch, at most.
-const BATCH_TRACES: usize = 512;
-/// Spans in one batch, at most, unless one trace alone has more.
-const BATCH_SPANS: usize = 8_192;
-
 /// What the stage is made of.
 #[derive(Debug)]
 pub struct Export {
-    /// Decided traces.
-    pub input: mpsc::Receiver<Vec<Decided>>,
+    /// Kept traces.
+    pub input: mpsc::Receiver<FilteredBatch>,
     /// Where receipts go.
     pub settlements: mpsc::Sender<Settlement>,
     /// Keeps recent traces for queries.
@@ -47,22 +41,12 @@ pub fn run(stage: Export, tasks: &Tasks) -> Handle {
     handle
 }
 
-async fn feed(mut input: mpsc::Receiver<Vec<Decided>>, settlements: mpsc::Sender<Settlement>, store: Arc<Store>, shared: Arc<Shared>) {
-    let mut waiting: Vec<Decided> = Vec::new();
-    while let Some(first) = input.recv().await {
-        waiting.extend(first);
-        while waiting.len() < BATCH_TRACES {
-            // What is ready goes along; nobody waits for more.
-            let Ok(more) = input.try_recv() else { break };
-            waiting.extend(more);
-        }
-        while !waiting.is_empty() {
-            let (traces, receipts) = cut(&mut waiting);
-            store.insert(&traces, jiff::Timestamp::now().as_millisecond().unsigned_abs());
-            let count = traces.len() as u64;
-            hand_on(&shared, TraceBatch::new(traces), receipts, &settlements).await;
-            shared.exported.fetch_add(count, Ordering::Relaxed);
-        }
+async fn feed(mut input: mpsc::Receiver<FilteredBatch>, settlements: mpsc::Sender<Settlement>, store: Arc<Store>, shared: Arc<Shared>) {
+    while let Some(filtered) = input.recv().await {
+        store.insert(filtered.batch.traces(), jiff::Timestamp::now().as_millisecond().unsigned_abs());
+        let count = filtered.batch.traces().len() as u64;
+        hand_on(&shared, filtered, &settlements).await;
+        shared.exported.fetch_add(count, Ordering::Relaxed);
     }
     for group in shared.groups() {
         group.close();
@@ -70,7 +54,8 @@ async fn feed(mut input: mpsc::Receiver<Vec<Decided>>, settlements: mpsc::Sender
 }
 
 /// Queues a batch for every exporter that runs now.
-async fn hand_on(shared: &Shared, batch: TraceBatch, receipts: Vec<Vec<crate::model::Receipt>>, settlements: &mpsc::Sender<Settlement>) {
+async fn hand_on(shared: &Shared, filtered: FilteredBatch, settlements: &mpsc::Sender<Settlement>) {
+    let FilteredBatch { batch, receipts } = filtered;
     // Whether one counts is looked at once: it may change meanwhile.
     let groups: Vec<_> = shared.groups().into_iter().map(|group| (group.is_required(), group)).collect();
     let required = groups.iter().filter(|(counts, _)| *counts).count();
@@ -81,15 +66,4 @@ async fn hand_on(shared: &Shared, batch: TraceBatch, receipts: Vec<Vec<crate::mo
     if required == 0 {
         delivery.settle_unwanted().await;
     }
-}
-
-/// Takes the first traces of `waiting` that make a batch.
-fn cut(waiting: &mut Vec<Decided>) -> (Vec<Arc<crate::model::Trace>>, Vec<Vec<crate::model::Receipt>>) {
-    let mut spans = 0;
-    let fits = |decided: &&Decided| {
-        spans += decided.trace.spans.len();
-        spans <= BATCH_SPANS
-    };
-    let count = waiting.iter().take(BATCH_TRACES).take_while(fits).count().max(1);
-    waiting.drain(..count).map(|decided| (Arc::new(decided.trace), decided.receipts)).unzip()
 }

@@ -8,6 +8,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 
@@ -17,9 +18,11 @@ use super::manifest::{self, Manifest};
 pub struct Bundled;
 
 impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 3] = [
+    const ALL: [(&'static str, &'static [u8]); 5] = [
         ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
         ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+        ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
+        ("sampling", include_bytes!(concat!(env!("OUT_DIR"), "/sampling.wasm"))),
         ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),
     ];
 
@@ -41,6 +44,8 @@ pub struct Stamp {
     bytes: u64,
     file: (u64, u64),
     changed: (i64, i64),
+    /// When the content was last written, as far as the file system tells.
+    written: Option<SystemTime>,
 }
 
 impl Stamp {
@@ -51,7 +56,13 @@ impl Stamp {
             file: (metadata.dev(), metadata.ino()),
             // Of the inode, since a copy may keep the time of the content.
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+            written: metadata.modified().ok(),
         }
+    }
+
+    /// Whether nothing has been written to it for so long: a file that was finished elsewhere and moved here.
+    fn is_older_than(&self, age: Duration) -> bool {
+        self.written.and_then(|written| written.elapsed().ok()).is_some_and(|own| own >= age)
     }
 }
 
@@ -75,6 +86,17 @@ pub struct Found {
     pub manifest: Result<Manifest, String>,
     /// Its component.
     pub source: Source,
+}
+
+impl Found {
+    /// Whether none of its files has been written to for so long.
+    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+        let component = match &self.source {
+            Source::File(stamp) => Some(stamp),
+            Source::Bundled(_) | Source::Missing(_) => None,
+        };
+        self.toml.iter().chain(component).all(|stamp| stamp.is_older_than(age))
+    }
 }
 
 /// The plugin directory.

@@ -19,7 +19,7 @@ use super::manifest::Manifest;
 use super::registry::Registry;
 use super::watch::Watch;
 use super::{Engine, Kind};
-use crate::export;
+use crate::{export, filter};
 
 /// A state of a file is loaded when it has lasted this long.
 const SETTLES: Duration = Duration::from_millis(300);
@@ -27,6 +27,8 @@ const SETTLES: Duration = Duration::from_millis(300);
 const GONE: Duration = Duration::from_secs(2);
 /// While something is about to settle, it is looked at this often.
 const SOON: Duration = Duration::from_millis(100);
+/// One notice seldom comes alone: this long after one it is looked.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// What the manager works with.
 pub struct Means {
@@ -40,6 +42,8 @@ pub struct Means {
     pub registry: Arc<Registry>,
     /// Where exporters run.
     pub exporters: export::Handle,
+    /// Where filters run.
+    pub filters: filter::Handle,
     /// What runs waiting of guests.
     pub runtime: Runtime,
 }
@@ -50,13 +54,19 @@ pub struct Manager {
     selected: BTreeSet<String>,
     loader: Arc<Loader>,
     slots: BTreeMap<String, Slot>,
-    jobs: JoinSet<(String, Result<Kind, Failure>)>,
+    jobs: JoinSet<(String, Done)>,
 }
 
 impl std::fmt::Debug for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Manager").field("library", &self.library).finish_non_exhaustive()
     }
+}
+
+/// What a job came to.
+enum Done {
+    Loaded(Result<Kind, Failure>),
+    Gone,
 }
 
 /// One name.
@@ -66,8 +76,8 @@ struct Slot {
     attempted: Option<Found>,
     /// What was seen last, and since when it has been so.
     seen: Option<(Found, Instant)>,
-    /// Whether an attempt is under way.
-    loading: bool,
+    /// Whether it is being loaded or taken out.
+    busy: bool,
     running: Option<Kind>,
     gone_since: Option<Instant>,
     kept: bool,
@@ -85,12 +95,14 @@ impl Manager {
             settings,
             registry,
             exporters,
+            filters,
             runtime,
         } = means;
         let loader = Loader {
             engine: Engine::new()?,
             registry,
             exporters,
+            filters,
             settings,
             runtime,
         };
@@ -133,20 +145,19 @@ impl Manager {
         let Some(mut watch) = self.library.dir().map(Watch::new) else { return };
         loop {
             let unsettled = self.look();
+            let mut told_to_stop = false;
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                stopped = stop.changed() => told_to_stop = stopped.is_err() || *stop.borrow(),
                 Some(done) = self.jobs.join_next() => {
                     if let Ok((name, result)) = done {
-                        // It is in the registry, and in the log.
                         drop(self.done(&name, result));
                     }
                 }
-                () = watch.something() => {}
+                () = watch.something() => tokio::time::sleep(TOGETHER).await,
                 () = tokio::time::sleep(SOON), if unsettled => {}
             }
-            if !unsettled {
-                // One notice seldom comes alone.
-                tokio::time::sleep(SOON / 2).await;
+            if told_to_stop {
+                return;
             }
         }
     }
@@ -203,7 +214,7 @@ impl Manager {
     fn look_at(&mut self, name: &str, found: &Found) -> bool {
         let slot = self.slots.entry(name.to_owned()).or_default();
         slot.gone_since = None;
-        if slot.loading || slot.attempted.as_ref() == Some(found) {
+        if slot.busy || slot.attempted.as_ref() == Some(found) {
             return false;
         }
         if slot.running.is_some()
@@ -215,52 +226,60 @@ impl Manager {
             }
             return false;
         }
-        match &slot.seen {
-            Some((seen, since)) if seen == found => {
-                if since.elapsed() < SETTLES {
-                    return true;
-                }
-                self.begin(name.to_owned(), found.clone());
-                false
-            }
+        let lasted = match &slot.seen {
+            Some((seen, since)) if seen == found => since.elapsed(),
             _ => {
                 slot.seen = Some((found.clone(), Instant::now()));
-                true
+                Duration::ZERO
             }
+        };
+        if lasted < SETTLES && !found.is_older_than(SETTLES) {
+            return true;
         }
+        self.begin(name.to_owned(), found.clone());
+        false
     }
 
     /// Takes out what has gone, when it has stayed away. Returns whether that is yet to be seen.
     fn miss(&mut self, name: &str) -> bool {
         let Some(slot) = self.slots.get_mut(name) else { return false };
-        if slot.loading {
+        if slot.busy {
             return false;
         }
         if slot.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE {
             return true;
         }
-        if slot.running.is_some() {
-            self.loader.exporters.remove(name);
-            tracing::info!(plugin = name, "plugin removed");
-        }
-        self.loader.registry.removed(name, "it is no longer in the plugin directory, or not enabled");
-        self.slots.remove(name);
+        slot.busy = true;
+        let (name, running, loader) = (name.to_owned(), slot.running, Arc::clone(&self.loader));
+        self.jobs.spawn(async move {
+            loader.take_out(&name, running).await;
+            (name, Done::Gone)
+        });
         false
     }
 
     fn begin(&mut self, name: String, found: Found) {
         let slot = self.slots.entry(name.clone()).or_default();
         slot.attempted = Some(found.clone());
-        slot.loading = true;
+        slot.busy = true;
         slot.kept = false;
         slot.seen = None;
-        self.jobs.spawn(Arc::clone(&self.loader).load(name, found));
+        let loader = Arc::clone(&self.loader);
+        self.jobs.spawn(async move {
+            let result = loader.load(&name, found).await;
+            (name, Done::Loaded(result))
+        });
     }
 
-    fn done(&mut self, name: &str, result: Result<Kind, Failure>) -> Result<(), Failure> {
+    /// Notes what a job came to; the failure is in the registry and in the log already.
+    fn done(&mut self, name: &str, done: Done) -> Result<(), Failure> {
         let Some(slot) = self.slots.get_mut(name) else { return Ok(()) };
-        slot.loading = false;
-        slot.running = Some(result?);
+        slot.busy = false;
+        match done {
+            Done::Loaded(result) => slot.running = Some(result?),
+            // If it has come back meanwhile, it is new.
+            Done::Gone => drop(self.slots.remove(name)),
+        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::{DirGrant, Grants, HttpGrant, Limits};
+use crate::filter::OnFailure;
 use crate::go_duration;
 
 /// The largest such file, in bytes.
@@ -17,18 +18,6 @@ const MAX_TRACES: usize = 512;
 const MAX_INSTANCES: usize = 32;
 /// Batches that wait, at most.
 const MAX_QUEUE: usize = 64;
-
-/// What to do with traces that a filter fails to decide on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// They go on as if the filter had no opinion.
-    Pass,
-    /// They wait, and all behind them, until the filter can.
-    Hold,
-    /// They go to the dead-letter stream.
-    DeadLetter,
-}
 
 /// What a `NAME.toml` says; everything has a default.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,13 +71,31 @@ struct File {
     enabled: Option<bool>,
     required: Option<bool>,
     order: Option<i64>,
-    on_failure: Option<OnFailure>,
+    on_failure: Option<Failing>,
     max_traces: Option<usize>,
     instances: Option<usize>,
     queue: Option<usize>,
     config: Option<toml::Table>,
     permissions: Option<Permissions>,
     limits: Option<LimitTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Failing {
+    Pass,
+    Hold,
+    DeadLetter,
+}
+
+impl From<Failing> for OnFailure {
+    fn from(failing: Failing) -> OnFailure {
+        match failing {
+            Failing::Pass => OnFailure::Pass,
+            Failing::Hold => OnFailure::Hold,
+            Failing::DeadLetter => OnFailure::DeadLetter,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -160,7 +167,7 @@ impl Manifest {
             enabled: file.enabled.unwrap_or(plain.enabled),
             required: file.required.unwrap_or(plain.required),
             order: file.order.unwrap_or(plain.order),
-            on_failure: file.on_failure,
+            on_failure: file.on_failure.map(OnFailure::from),
             max_traces: within("max-traces", file.max_traces, plain.max_traces, MAX_TRACES)?,
             instances: within("instances", file.instances, plain.instances, MAX_INSTANCES)?,
             queue: within("queue", file.queue, plain.queue, MAX_QUEUE)?,
@@ -376,7 +383,7 @@ mod tests {
             max_traces: 10,
             instances: 2,
             queue: 8,
-            config: Some(r#"{"endpoint":"x","ratio":0.5,"at":"2026-01-02T03:04:05Z","list":[1,true]}"#.into()),
+            config: Some(r#"{"at":"2026-01-02T03:04:05Z","endpoint":"x","list":[1,true],"ratio":0.5}"#.into()),
             grants: Some(grants),
             limits: Limits {
                 call_time: Duration::from_secs(1),

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::manifest::Manifest;
 use super::{About, Counters, Grants, Kind};
+use crate::filter::OnFailure;
 
 /// Events that are kept of one plugin.
 const HISTORY: usize = 100;
@@ -17,6 +18,8 @@ const GONE_MAX: usize = 100;
 pub struct Loaded {
     /// What it is.
     pub kind: Kind,
+    /// What a filter's failure means.
+    pub on_failure: OnFailure,
     /// What it says about itself.
     pub about: About,
     /// Where its component came from.
@@ -156,17 +159,18 @@ impl Registry {
         });
     }
 
-    /// What was loaded runs now.
-    pub(super) fn loaded(&self, name: &str, loaded: Loaded, took: Duration) {
+    /// What was loaded runs now. Returns what it replaced, if anything.
+    pub(super) fn loaded(&self, name: &str, loaded: Loaded, took: Duration) -> Option<Kind> {
         let digest = loaded.digest.clone();
-        let replaced = self.change(name, |record| {
+        let before = self.change(name, |record| {
             record.loading = None;
             record.problem = None;
-            let replaced = record.loaded.replace(loaded).is_some();
-            record.swaps += u64::from(replaced);
-            replaced
+            let before = record.loaded.replace(loaded).map(|before| before.kind);
+            record.swaps += u64::from(before.is_some());
+            before
         });
-        self.event(name, if replaced { "replaced" } else { "loaded" }, digest, took, None);
+        self.event(name, if before.is_some() { "replaced" } else { "loaded" }, digest, took, None);
+        before
     }
 
     /// It could not be loaded; what ran before runs on.

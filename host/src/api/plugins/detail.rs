@@ -12,11 +12,13 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::row::Row;
-use super::terms::{GrantsShown, LimitsShown, OnFailureShown};
+use super::terms::{GrantsShown, LimitsShown};
 use super::{Known, One, OwnNumbers, name, time};
 use crate::api::Api;
 use crate::api::reply::{self, Failure};
-use crate::plugin::{Denial, Event};
+use crate::api::status::Reason;
+use crate::filter::FilterSummary;
+use crate::plugin::{Denial, Event, Kind};
 
 pub(in crate::api) const PATH: &str = "/plugins/{name}";
 
@@ -41,8 +43,8 @@ struct Detail<'a> {
     bytes: Option<usize>,
     /// A filter's place among filters.
     order: Option<i64>,
-    /// What a filter's failure means; `null`: as the plugin's default is.
-    on_failure: Option<OnFailureShown>,
+    /// What a filter's failure means.
+    on_failure: Option<&'static str>,
     /// Instances that were asked for.
     instances: Option<usize>,
     max_traces: Option<usize>,
@@ -55,9 +57,13 @@ struct Detail<'a> {
     call_time_ms: f64,
     /// Linear memory.
     memory_bytes: u64,
+    /// An exporter's: trace parts that it refused for good, those that it was not given because it could not keep up, and times that something was
+    /// offered again.
     rejected: u64,
     dropped: u64,
     retries: u64,
+    /// A filter's.
+    decisions: Option<Decisions<'a>>,
     /// The plugin's own counters and gauges.
     metrics: Option<OwnNumbers<'a>>,
     /// The last hundred events, the latest last.
@@ -69,6 +75,38 @@ struct Detail<'a> {
 struct Queue {
     size: usize,
     waiting: u64,
+}
+
+/// What a filter has done. Trace parts, but for edits.
+#[derive(Serialize)]
+struct Decisions<'a> {
+    /// It had no opinion on them.
+    passed: u64,
+    kept: u64,
+    dropped: u64,
+    /// They went on without its decision, because it failed.
+    undecided: u64,
+    /// They made it fail, and became dead letters.
+    dead: u64,
+    edits: u64,
+    /// Attributes that were not added, because their span had too many.
+    refused_edits: u64,
+    reasons: Vec<Reason<'a>>,
+}
+
+impl<'a> Decisions<'a> {
+    fn of(filter: &'a FilterSummary) -> Self {
+        Decisions {
+            passed: filter.passed,
+            kept: filter.kept,
+            dropped: filter.dropped,
+            undecided: filter.undecided,
+            dead: filter.dead,
+            edits: filter.edits,
+            refused_edits: filter.refused_edits,
+            reasons: filter.reasons.iter().map(Reason::of).collect(),
+        }
+    }
 }
 
 /// Something that it asked for and was not granted.
@@ -108,8 +146,8 @@ impl<'a> Detail<'a> {
             row: Row::of(one),
             described_as: loaded.map(|loaded| loaded.about.name.as_str()),
             bytes: loaded.map(|loaded| loaded.bytes),
-            order: terms.map(|terms| terms.order),
-            on_failure: terms.and_then(|terms| terms.on_failure).map(OnFailureShown),
+            order: loaded.filter(|loaded| loaded.kind == Kind::Filter).map(|loaded| loaded.manifest.order),
+            on_failure: loaded.filter(|loaded| loaded.kind == Kind::Filter).map(|loaded| loaded.on_failure.as_str()),
             instances: terms.map(|terms| terms.instances),
             max_traces: terms.map(|terms| terms.max_traces),
             queue: terms.zip(exporter).map(|(terms, exporter)| Queue {
@@ -125,7 +163,8 @@ impl<'a> Detail<'a> {
             rejected: exporter.map_or(0, |exporter| exporter.rejected),
             dropped: exporter.map_or(0, |exporter| exporter.dropped),
             retries: exporter.map_or(0, |exporter| exporter.retries),
-            metrics: exporter.map(|exporter| OwnNumbers(&exporter.numbers)),
+            decisions: one.filter.map(Decisions::of),
+            metrics: one.numbers().map(OwnNumbers),
             history: record.history.iter().map(EventShown::of).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! What a plugin is doing, in one word.
 
 use super::One;
+use crate::filter::{FilterSummary, OnFailure};
 use crate::plugin::Record;
 
 /// What a plugin is doing.
@@ -10,9 +11,10 @@ pub(in crate::api) enum Doing {
     Loading,
     /// It works; also while another is being loaded in its place.
     Running,
-    /// It holds what it was offered, until it can take it; so do those that wait behind.
+    /// Traces wait for it, and all behind them: it cannot take or decide on them now, or it is a filter that everything has to pass, and it is not
+    /// there.
     Holding,
-    /// It fails so often that it is only tried now and then.
+    /// It fails so often that it is only tried now and then; traces pass a filter undecided meanwhile.
     Broken,
     /// It could not be loaded, and nothing runs in its place.
     Failed,
@@ -23,14 +25,15 @@ pub(in crate::api) enum Doing {
 impl Doing {
     pub(in crate::api) fn of(one: &One<'_>) -> Doing {
         let Record { loaded, loading, problem, .. } = one.record;
-        if loaded.is_some() {
-            return match one.exporter.map(|exporter| exporter.state.as_str()) {
-                Some("holding") => Doing::Holding,
-                Some("broken") => Doing::Broken,
-                _ => Doing::Running,
-            };
-        }
+        let stage = one.exporter.map(|exporter| exporter.state.as_str()).or(one.filter.map(|filter| filter.state));
+        let waited_for = |filter: &FilterSummary| filter.on_failure == OnFailure::Hold;
         match (loading, problem) {
+            _ if loaded.is_some() => match stage {
+                Some("holding") => Doing::Holding,
+                Some("broken" | "failing") => Doing::Broken,
+                _ => Doing::Running,
+            },
+            _ if one.filter.is_some_and(waited_for) => Doing::Holding,
             (Some(_), _) => Doing::Loading,
             (None, Some(_)) => Doing::Failed,
             (None, None) => Doing::Gone,
@@ -54,41 +57,55 @@ impl Doing {
 mod tests {
     use super::*;
     use crate::api::PluginSummary;
-    use crate::plugin::{About, Grants, Kind, Loaded, Manifest};
+    use crate::api::tests::{loaded, sampling};
 
     #[test]
-    fn what_runs_does_what_the_exporters_stage_says() {
-        let loaded = Loaded {
-            kind: Kind::Exporter,
-            about: About {
-                name: String::new(),
-                version: String::new(),
-                config_schema: None,
-                parallel: false,
-            },
-            source: String::new(),
-            digest: String::new(),
-            bytes: 0,
-            manifest: Manifest::default(),
-            grants: Grants::default(),
-            at: std::time::SystemTime::UNIX_EPOCH,
-        };
+    fn what_runs_does_what_its_stage_says() {
         let record = Record {
-            loaded: Some(loaded),
+            loaded: Some(loaded()),
             loading: Some((crate::plugin::Moment::Reading, std::time::SystemTime::UNIX_EPOCH)),
             ..Record::default()
         };
-        for doing in [Doing::Running, Doing::Holding, Doing::Broken] {
+        for (state, expected) in [("running", Doing::Running), ("holding", Doing::Holding), ("broken", Doing::Broken)] {
             let exporter = PluginSummary {
-                state: doing.as_str().to_owned(),
+                state: state.to_owned(),
                 ..PluginSummary::default()
             };
             let one = One {
                 name: "x",
                 record: &record,
                 exporter: Some(&exporter),
+                filter: None,
             };
-            assert_eq!(Doing::of(&one), doing);
+            assert_eq!(Doing::of(&one), expected);
+        }
+        for (state, expected) in [("running", Doing::Running), ("holding", Doing::Holding), ("failing", Doing::Broken)] {
+            let filter = FilterSummary { state, ..sampling() };
+            let one = One {
+                name: "x",
+                record: &record,
+                exporter: None,
+                filter: Some(&filter),
+            };
+            assert_eq!(Doing::of(&one), expected);
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_gone_and_waited_for_holds() {
+        for (on_failure, expected) in [(OnFailure::Hold, Doing::Holding), (OnFailure::Pass, Doing::Gone)] {
+            let filter = FilterSummary {
+                state: "missing",
+                on_failure,
+                ..sampling()
+            };
+            let one = One {
+                name: "x",
+                record: &Record::default(),
+                exporter: None,
+                filter: Some(&filter),
+            };
+            assert_eq!(Doing::of(&one), expected);
         }
     }
 }

@@ -30,9 +30,9 @@ pub(super) struct Row<'a> {
     /// Times that something was loaded in the place of something else.
     swaps: u64,
     failed_loads: u64,
-    /// Trace parts that it has taken; an exporter's, as the numbers that follow.
+    /// Trace parts that an exporter has taken.
     exported: u64,
-    /// Calls that ended its instance.
+    /// Calls that failed.
     failures: u64,
     last_error: Option<&'a str>,
 }
@@ -66,8 +66,8 @@ impl<'a> Row<'a> {
             swaps: *swaps,
             failed_loads: *failed_loads,
             exported: one.exporter.map_or(0, |exporter| exporter.exported),
-            failures: one.exporter.map_or(0, |exporter| exporter.failures),
-            last_error: one.exporter.and_then(|exporter| exporter.last_error.as_deref()),
+            failures: one.exporter.map(|exporter| exporter.failures).or(one.filter.map(|filter| filter.failures)).unwrap_or(0),
+            last_error: one.last_error(),
         }
     }
 }

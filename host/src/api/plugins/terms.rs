@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use crate::go_duration::GoDuration;
-use crate::plugin::{DirGrant, Grants, HttpGrant, Limit, Limits, OnFailure, Quantity, Record};
+use crate::plugin::{DirGrant, Grants, HttpGrant, Limit, Limits, Quantity, Record};
 
 /// What is granted to a plugin, in the words of `NAME.toml`. Of its environment the names only.
 #[derive(Serialize)]
@@ -78,19 +78,6 @@ fn value(limits: &Limits, limit: Limit) -> Json {
             let unit = UNITS.into_iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size));
             unit.map_or_else(|| format!("{bytes}B"), |(size, unit)| format!("{}{unit}", bytes / size)).into()
         }
-    }
-}
-
-/// As in `NAME.toml`.
-pub(super) struct OnFailureShown(pub OnFailure);
-
-impl Serialize for OnFailureShown {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self.0 {
-            OnFailure::Pass => "pass",
-            OnFailure::Hold => "hold",
-            OnFailure::DeadLetter => "dead-letter",
-        })
     }
 }
 

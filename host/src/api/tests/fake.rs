@@ -1,10 +1,12 @@
 //! Stages that answer what a test wants.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::api::{Answer, CorrelatorSummary, ExporterSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+use crate::api::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
 use crate::batch::Numbers;
+use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
+use crate::plugin::{About, Grants, Kind, Loaded, Manifest};
 use crate::source::{SourceState, SourceStatus, StatusSnapshot};
 
 #[derive(Default)]
@@ -14,6 +16,8 @@ pub(super) struct Fake {
     pub(super) state: SourceState,
     pub(super) error: Option<String>,
     pub(super) plugins: PluginsSummary,
+    /// What filters decided.
+    pub(super) decisions: Vec<(TraceId, Known)>,
     /// It never answers.
     pub(super) stuck: bool,
 }
@@ -48,6 +52,21 @@ impl Pipeline for Fake {
         }
     }
 
+    fn filters(&self) -> FiltersSummary {
+        let counts = Counts {
+            kept: 147,
+            dropped: 9,
+            late_dropped: 1,
+            dead: 0,
+            remembered: 8,
+        };
+        FiltersSummary { counts, filters: vec![sampling()] }
+    }
+
+    fn decision(&self, id: &TraceId) -> Option<Known> {
+        self.decisions.iter().find(|(own, _)| own == id).map(|(_, known)| known.clone())
+    }
+
     fn exporter(&self) -> ExporterSummary {
         ExporterSummary {
             type_name: "console".to_owned(),
@@ -78,6 +97,7 @@ impl Pipeline for Fake {
         if let Some(error) = &self.error {
             status.set_error(error.clone());
         }
+        status.set_backlog(Some(30), Some(12));
         status.snapshot()
     }
 
@@ -94,5 +114,59 @@ impl Pipeline for Fake {
 
     fn plugins(&self) -> PluginsSummary {
         self.plugins.clone()
+    }
+}
+
+/// A filter that has done something.
+pub(in crate::api) fn sampling() -> FilterSummary {
+    FilterSummary {
+        name: "sampling".to_owned(),
+        state: "running",
+        order: 10,
+        on_failure: OnFailure::Pass,
+        calls: 12,
+        failures: 1,
+        passed: 2,
+        kept: 138,
+        dropped: 9,
+        undecided: 7,
+        dead: 0,
+        edits: 3,
+        refused_edits: 0,
+        swaps: 1,
+        reasons: vec![
+            ReasonCount { reason: None, kept: 0, dropped: 4 },
+            ReasonCount {
+                reason: Some("errors".into()),
+                kept: 138,
+                dropped: 5,
+            },
+        ],
+        holding: None,
+        last_error: Some("it trapped".to_owned()),
+        numbers: Numbers {
+            gauges: [("tokens".to_owned(), 1.5)].into(),
+            ..Numbers::default()
+        },
+    }
+}
+
+/// An exporter that runs.
+pub(in crate::api) fn loaded() -> Loaded {
+    Loaded {
+        kind: Kind::Exporter,
+        on_failure: OnFailure::DeadLetter,
+        about: About {
+            name: "printer".to_owned(),
+            version: "1.2.3".to_owned(),
+            config_schema: None,
+            parallel: true,
+        },
+        source: "bundled console".to_owned(),
+        digest: "ab12".to_owned(),
+        bytes: 4_711,
+        manifest: Manifest::default(),
+        grants: Grants::default(),
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_067_202),
     }
 }

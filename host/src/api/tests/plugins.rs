@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::PluginsSummary;
-use crate::plugin::{About, Counters, Denial, Event, Grants, Kind, Limit, Loaded, Manifest, Moment, Problem, Record};
+use crate::plugin::{Counters, Denial, Event, Kind, Limit, Loaded, Manifest, Moment, Problem, Record};
 
 const TOML: &str = r#"
     order = -3
@@ -65,21 +65,7 @@ fn console() -> Record {
     counters.deny(denial("a process", ""));
     counters.called(Duration::from_micros(2_250));
     Record {
-        loaded: Some(Loaded {
-            kind: Kind::Exporter,
-            about: About {
-                name: "printer".to_owned(),
-                version: "1.2.3".to_owned(),
-                config_schema: None,
-                parallel: true,
-            },
-            source: "bundled console".to_owned(),
-            digest: "ab12".to_owned(),
-            bytes: 4_711,
-            manifest,
-            grants,
-            at: at(2),
-        }),
+        loaded: Some(Loaded { manifest, grants, ..loaded() }),
         loading: Some((Moment::Compiling, at(10))),
         problem: problem(Some(Moment::Starting)),
         history: [event(1, "loaded", "00ff", None), event(2, "replaced", "ab12", None), event(3, "failed", "", Some("no good"))].into(),
@@ -129,7 +115,7 @@ async fn the_list_tells_what_runs_and_what_is_wrong() {
 async fn one_plugin_is_shown_with_everything_but_secrets() {
     let state = known(vec![("console", console())]);
     let more = json!({
-        "described_as": "printer", "bytes": 4711, "order": -3, "on_failure": "dead-letter", "instances": 2, "max_traces": 10,
+        "described_as": "printer", "bytes": 4711, "order": null, "on_failure": null, "instances": 2, "max_traces": 10,
         "queue": {"size": 8, "waiting": 1},
         "grants": {
             "stdout": true,
@@ -151,7 +137,7 @@ async fn one_plugin_is_shown_with_everything_but_secrets() {
         "denied": [{"what": "HTTP to evil.example:443", "grant": "http = [\"evil.example:443\"]", "count": 1},
                    {"what": "a process", "grant": "", "count": 2}],
         "calls": 1, "call_time_ms": 2.25, "memory_bytes": 0, "rejected": 2, "dropped": 3, "retries": 4,
-        "metrics": {"lines_written": 50, "depth": 0.5},
+        "decisions": null, "metrics": {"lines_written": 50, "depth": 0.5},
         "history": [
             {"number": 1, "at": "2024-01-01T00:00:01.000Z", "what": "loaded", "digest": "00ff", "took_ms": 1.5, "reason": null},
             {"number": 2, "at": "2024-01-01T00:00:02.000Z", "what": "replaced", "digest": "ab12", "took_ms": 1.5, "reason": null},
@@ -163,6 +149,27 @@ async fn one_plugin_is_shown_with_everything_but_secrets() {
     let shown = get_ok(&state, "/plugins/console").await;
     assert_eq!(shown, expected);
     assert!(!shown.to_string().contains("hush"), "a config may hold secrets");
+}
+
+#[tokio::test]
+async fn a_filter_is_shown_with_what_it_decided() {
+    let filter = Loaded {
+        kind: Kind::Filter,
+        manifest: Manifest::parse(TOML).unwrap(),
+        ..loaded()
+    };
+    let record = Record {
+        loaded: Some(filter),
+        ..Record::default()
+    };
+    let shown = get_ok(&known(vec![("sampling", record)]), "/plugins/sampling").await;
+    let decisions = json!({
+        "passed": 2, "kept": 138, "dropped": 9, "undecided": 7, "dead": 0, "edits": 3, "refused_edits": 0,
+        "reasons": [{"reason": null, "kept": 0, "dropped": 4}, {"reason": "errors", "kept": 138, "dropped": 5}]
+    });
+    assert_eq!((&shown["decisions"], &shown["metrics"]), (&decisions, &json!({"tokens": 1.5})));
+    assert_eq!((&shown["kind"], &shown["order"], &shown["on_failure"]), (&json!("filter"), &json!(-3), &json!("dead-letter")));
+    assert_eq!((&shown["queue"], &shown["failures"], &shown["last_error"]), (&Json::Null, &json!(1), &json!("it trapped")));
 }
 
 #[tokio::test]
@@ -216,12 +223,4 @@ async fn an_unknown_plugin_is_a_404_that_lists_those_there_are() {
     }
     assert_eq!(get_ok(&state, "/plugins/sp%C3%A4te%20%E2%98%82").await["name"], "späte ☂");
     assert_eq!(get(&state, "/plugins/%ff").await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(get_ok(&known(vec![("x", console())]), "/plugins/x").await["grants"]["env"], json!(["API_TOKEN"]));
-    let plain = Loaded {
-        grants: Grants::default(),
-        ..console().loaded.unwrap()
-    };
-    let record = Record { loaded: Some(plain), ..Record::default() };
-    let grants = json!({"stdout": false, "dirs": [], "env": [], "http": []});
-    assert_eq!(get_ok(&known(vec![("x", record)]), "/plugins/x").await["grants"], grants);
 }

@@ -22,13 +22,21 @@ async fn the_status_has_the_documented_keys_and_more() {
         (
             "consumer",
             json!({"stream_name": "mesh:trace", "consumer_group": "mcp-mesh-registry-processors", "status": "running",
-                   "last_error": null, "foreign_reader": null, "entries_read": 0, "entries_acknowledged": 0, "entries_dead": 0,
+                   "last_error": null, "foreign_reader": null, "lag": 30, "pending": 12, "entries_read": 0, "entries_acknowledged": 0, "entries_dead": 0,
                    "entries_trimmed": 0, "entries_refused": 0, "disconnects": 0}),
         ),
         (
             "correlator",
             json!({"active_traces": 5, "total_spans": 12, "oldest_trace_age": "45s", "late_parts": 2,
                    "decided": {"complete": 140, "expired": 7}}),
+        ),
+        (
+            "filters",
+            json!({"kept": 147, "dropped": 9, "late_dropped": 1, "dead": 0, "remembered": 8, "plugins": [{"name": "sampling",
+                   "state": "running", "order": 10, "on_failure": "pass", "calls": 12, "failures": 1, "passed": 2, "kept": 138,
+                   "dropped": 9, "undecided": 7, "dead": 0, "edits": 3, "refused_edits": 0, "swaps": 1, "reasons": [
+                   {"reason": null, "kept": 0, "dropped": 4}, {"reason": "errors", "kept": 138, "dropped": 5}],
+                   "holding": null, "last_error": "it trapped", "metrics": {"tokens": 1.5}}]}),
         ),
         (
             "exporter",
