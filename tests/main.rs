@@ -8,6 +8,8 @@ mod support;
 
 /// The captured events, from XADD to files and answers.
 mod captured;
+/// Compiled plugins on disk, and what of it is believed.
+mod compiled;
 /// Connections: TLS, passwords, other streams, and what breaks them.
 mod connection;
 /// Trees, lines and colours on standard output, and what never gets there.

@@ -236,6 +236,7 @@ fn start_manager(
     let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
     Manager::new(Means {
         dir: config.plugin_dir.clone(),
+        cache_dir: config.cache_dir.clone(),
         selected: exporters::selected(config, &dropped_in)?,
         settings: exporters::settings(config),
         registry: Arc::clone(registry),

@@ -76,6 +76,8 @@ pub struct ExporterConfig {
     pub json_max_files: u64,
     /// Where plugins are dropped in.
     pub plugin_dir: Option<PathBuf>,
+    /// Where compiled plugins are kept.
+    pub cache_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -123,6 +125,7 @@ impl Config {
                 json_max_bytes: read.get("json_max_bytes", parse::count) as u64,
                 json_max_files: read.get("json_max_files", parse::count) as u64,
                 plugin_dir: read.optional("plugin_dir").map(PathBuf::from),
+                cache_dir: read.optional("cache_dir").filter(|dir| dir != "off").map(PathBuf::from),
             },
             store: store::Limits {
                 max_traces: read.get("store_traces", parse::count),

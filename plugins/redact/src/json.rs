@@ -1,8 +1,8 @@
 //! JSON redacted in place: strings, numbers and keys one by one, and whole values of keys that a rule names. All else stays as
 //! it was written, byte for byte, so nothing is lost of numbers that no parser holds.
 //!
-//! Text that breaks off, or only looks like JSON, is looked into as far as it goes, and then searched as text. Expressions of the
-//! operator's own see JSON as it is written, too: they may have been made from what was seen there.
+//! Text that breaks off, holds JSON among other words, or only looks like it, is looked into as far as it goes, and then searched as
+//! text. Expressions of the operator's own see JSON as it is written, too: they may have been made from what was seen there.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -23,12 +23,17 @@ pub(crate) fn redact(rules: &Rules, text: &str, plan: Plan, form: Form, depth: u
     let mut walk = Walk {
         rules,
         text,
+        is_json,
         depth,
         splices: Vec::new(),
+        gone: false,
         tally: Tally::default(),
     };
     walk.values(0..text.len(), plan);
     tally.add(walk.tally);
+    if walk.gone {
+        return Fate::Remove;
+    }
     let (walked, done) = walk.spliced();
     let mut spots = rules.spots(&walked, plan, if is_json { Whose::Own } else { Whose::All });
     // What has been replaced is not to be found again: a hash would be hashed.
@@ -49,9 +54,13 @@ fn is_json(text: &str) -> bool {
 struct Walk<'a> {
     rules: &'a Rules,
     text: &'a str,
+    /// Whether it is JSON from end to end: then no other search comes after.
+    is_json: bool,
     depth: u32,
     /// What takes which place, in order.
     splices: Vec<(Range<usize>, String)>,
+    /// Whether a rule removes the text for what stands in it between quotes, and it is no JSON in which a part could go.
+    gone: bool,
     tally: Tally,
 }
 
@@ -67,11 +76,12 @@ impl Walk<'_> {
                     Some(after) => at = self.member(token.range, after..range.end, plan),
                     None => self.string(token.range, plan),
                 },
-                Kind::Number => {
+                // Among other words, quotes around what stands for it would be strange; the search of the text will find it.
+                Kind::Number if self.is_json => {
                     let fate = plain(self.rules, &self.text[token.range.clone()], plan, Form::Text, &mut self.tally);
                     self.settle(token.range, fate);
                 }
-                Kind::Open | Kind::Close | Kind::Other => {}
+                Kind::Number | Kind::Open | Kind::Close | Kind::Other => {}
             }
         }
     }
@@ -114,6 +124,7 @@ impl Walk<'_> {
     fn settle(&mut self, range: Range<usize>, fate: Fate) {
         match fate {
             Fate::Same => {}
+            Fate::Remove if !self.is_json => self.gone = true,
             Fate::Remove => self.splices.push((range, NOTHING.to_owned())),
             Fate::Text(text) | Fate::Json(text) => self.splices.push((range, encoded(text))),
         }

@@ -23,7 +23,7 @@ pub enum Fate {
 /// How a text is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// Text that can be removed. When it looks like JSON, it is looked into as JSON.
+    /// Text that can be removed. When it looks like JSON, or may hold some, it is looked into as JSON.
     Text,
     /// A value that says that it is JSON.
     Json,
@@ -82,10 +82,10 @@ pub(crate) fn redact_nested(rules: &Rules, text: &str, plan: Plan, form: Form, d
     plain(rules, text, plan, form, tally)
 }
 
-/// Whether a text may be JSON with something inside.
+/// Whether a text may be JSON, or hold some: `upstream said {"pin": 1}` does.
 #[must_use]
 pub fn looks_like_json(text: &str) -> bool {
-    text.trim_ascii_start().starts_with(['{', '[', '"'])
+    text.trim_ascii_start().starts_with(['{', '[']) || text.contains('"')
 }
 
 /// A text that a rule takes as a whole.

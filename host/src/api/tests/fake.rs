@@ -6,7 +6,7 @@ use crate::api::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, Inp
 use crate::batch::Numbers;
 use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
-use crate::plugin::{About, Grants, Kind, Loaded, Manifest};
+use crate::plugin::{About, Grants, Kind, Loaded, Manifest, Origin};
 use crate::source::{SourceState, SourceStatus, StatusSnapshot};
 
 #[derive(Default)]
@@ -173,6 +173,7 @@ pub(in crate::api) fn loaded() -> Loaded {
             parallel: true,
         },
         source: "bundled console".to_owned(),
+        origin: Origin::Cached { took: Duration::from_millis(3) },
         digest: "ab12".to_owned(),
         bytes: 4_711,
         manifest: Manifest::default(),

@@ -77,6 +77,9 @@ fn what_is_no_json_is_searched_as_far_as_it_goes_and_as_text() {
         ("[ERROR] no joe@example.com here", "[ERROR] no *** here"),
         (r#""joe@example.com" failed with s3cret"#, r#""***" failed with <own>"#),
         ("{'to': 'joe@example.com', 'password': 'x y'}", "{'to': '***', 'password': '***'}"),
+        (r#"upstream said {"pin": 1, "x": "a\u0040b.cc"} of 4111111111111111"#, r#"upstream said {"pin": "***", "x": "***"} of ***"#),
+        (r#"no such "thing": try 'password="x y"'"#, r#"no such "thing": try 'password="***"'"#),
+        ("[4111111111111111, 5", "[***, 5"),
         ("{\"pin\": 1}\n{\"pin\": 2}", "{\"pin\": \"***\"}\n{\"pin\": \"***\"}"),
         ("{]]}:,:\"", "{]]}:,:\""),
     ];
