@@ -25,6 +25,8 @@ pub struct TestTrace {
     pub incomplete: bool,
     /// What [`Trace::json`](crate::Trace::json) answers.
     pub json: Vec<u8>,
+    /// What [`Batch::otlp`] answers for this row; rows are joined.
+    pub otlp: Vec<u8>,
     /// Its spans; keep them in order of start.
     pub spans: Vec<TestSpan>,
 }
@@ -96,6 +98,7 @@ pub fn batch(traces: &[TestTrace]) -> Batch {
     let columns = Columns::filled(traces.len() as u32, builder.spans, builder.cells);
     let mut batch = Batch::filled(columns, Strings::filled(&builder.strings.texts));
     batch.documents = traces.iter().map(|trace| trace.json.clone()).collect();
+    batch.requests = traces.iter().map(|trace| trace.otlp.clone()).collect();
     batch
 }
 
