@@ -94,7 +94,7 @@ fn what_does_not_fit_stops_the_start_and_is_told_why() {
         (
             "toaster",
             &evil("other-world"),
-            r#"plugin "toaster": it exports ["evil:kitchen/toaster@1.0.0"]; expected meshtrace:plugin/trace-exporter"#,
+            r#"plugin "toaster": it exports ["evil:kitchen/toaster@1.0.0"]; expected meshtrace:plugin/trace-exporter or meshtrace:plugin/trace-filter"#,
         ),
         (
             "core",
@@ -238,7 +238,7 @@ fn an_endless_loop_ends_at_the_limit_and_holds_no_other_exporter() {
     eventually("the other exporter has all", || (host.json_files().len() == 21).then_some(()));
     assert_eq!((host.plugin("spin")["exported"].as_u64(), dead_letters(&mut connection).len()), (Some(10), 0), "json waits for nobody");
     let letters = buried(&mut connection, &places);
-    assert_eq!(letters, [dead(&lone("round", "spin"), "spin", "export-batch: it ran longer than a call may")]);
+    assert_eq!(letters, [dead(&lone("round", "spin"), "spin", "export-batch: it ran longer than its limit of 5 s (limits.call-time)")]);
     wait_until_settled(&mut connection, GROUP);
     assert_eq!(sorted(taken(&host, "spin")), ids);
 }

@@ -74,7 +74,9 @@ impl App {
         let exporter_type = exporters.kind.clone();
         let json_dir = exporters::json_dir(&exporters);
         // Compiling takes the processor for a while; the API's threads stay free meanwhile.
-        let workers = tokio::task::spawn_blocking(move || exporters::start(&exporters)).await.context("starting the exporters")??;
+        let runtime = tasks.runtime();
+        let workers =
+            tokio::task::spawn_blocking(move || exporters::start(&exporters, &runtime)).await.context("starting the exporters")??;
         let store = Arc::new(Store::new(store));
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use crate::config::ExporterConfig;
 use crate::export::{Worker, WorkerStatus};
-use crate::plugin::{Bundled, Component, DirGrant, Engine, Grants, Instance, Library, Limits};
+use crate::plugin::{Bundled, Component, Counters, DirGrant, Engine, Grants, Instance, Kind, Library, Limits, Setup};
 
 /// What the json exporter calls its directory.
 const JSON_GUEST_DIR: &str = "/out";
@@ -18,15 +19,26 @@ const JSON_GUEST_DIR: &str = "/out";
 ///
 /// # Errors
 /// The first that cannot be started: a name that is not there, a component that does not fit, what its `init` says.
-pub fn start(config: &ExporterConfig) -> anyhow::Result<Vec<Worker>> {
+pub fn start(config: &ExporterConfig, runtime: &Handle) -> anyhow::Result<Vec<Worker>> {
     let library = Library::open(config.plugin_dir.as_deref())?;
     let names = selected(config, &library)?;
     let engine = Engine::new()?;
     let mut workers = Vec::new();
     for name in names {
         let component = Component::compile(&engine, &name, &library.read(&name)?)?;
+        if component.kind() != Kind::Exporter {
+            bail!("plugin {name:?}: this is a filter; this version of meshtrace runs exporters only");
+        }
         let (settings, grants) = settings(config, &library, &name)?;
-        let started = Instance::start(component, settings, grants, Limits::default());
+        let setup = Setup {
+            name: name.as_str().into(),
+            config: settings,
+            grants,
+            limits: Limits::default(),
+            counters: Arc::<Counters>::default(),
+            runtime: runtime.clone(),
+        };
+        let started = Instance::start(component, setup);
         // The plugin knows its directory by another name than who configured it.
         let exporter = if name == "json" { started.with_context(|| json_variable(config))? } else { started? };
         tracing::info!(plugin = name, "exporter started");

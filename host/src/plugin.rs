@@ -1,29 +1,39 @@
-//! WebAssembly components as exporters: the only stage that knows what a component is.
+//! WebAssembly components as exporters and filters: the only stage that knows what a component is.
 //!
 //! - `engine`: one engine for all, and its clock. `bindings`: the contract, generated from `wit/`. `surface`: what of it this host has.
 //! - `library`: bundled components and those in the plugin directory. `component`: from a file's bytes to something that can be started.
-//! - `instance`: one running component behind [`crate::export::Exporter`]. `guest_state`: what its calls see. `getters`: the current batch.
-//! - `grants`: what it may do besides. `limits`: how much of everything.
+//! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
+//!   `guest_state`: what they see. `getters`: the current batch. `convert`: what they answer.
+//! - `setup`: what it is started with. `grants`: what it may do besides, `http`: over the network. `limits`: how much of everything, `limiter`: of
+//!   memory. `counters`: what is counted of it.
 //!
 //! Must never: let a guest's failure become the host's.
 
+mod about;
 mod bindings;
 mod component;
+mod convert;
 mod counters;
 mod engine;
 mod getters;
 mod grants;
+mod guest;
 mod guest_state;
+mod http;
 mod instance;
 mod library;
 mod limiter;
 mod limits;
+mod running;
+mod setup;
 mod surface;
 
-pub use component::Component;
+pub use about::About;
+pub use component::{Component, Kind};
 pub use counters::{Counters, Denial};
 pub use engine::Engine;
 pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;
 pub use library::{Bundled, Library};
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, Quantity};
+pub use setup::Setup;

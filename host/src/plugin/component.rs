@@ -1,11 +1,10 @@
 //! From a file's bytes to a component that can be started.
 
-use std::sync::Arc;
-
-use anyhow::{Context, bail};
-use wasmtime::component::{InstancePre, Linker};
+use anyhow::{Context, anyhow, bail};
+use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::bindings::Exporter;
+use super::guest::Exports;
 use super::guest_state::GuestState;
 use super::{Engine, surface};
 
@@ -15,25 +14,34 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It takes traces.
+    Exporter,
+    /// It decides on traces.
+    Filter,
+}
+
 /// A compiled component, linked to the host and checked against the contract. Starting an instance of it takes microseconds.
 #[derive(Clone)]
 pub struct Component {
-    pub(super) name: Arc<str>,
     pub(super) engine: Engine,
     pub(super) pre: InstancePre<GuestState>,
+    pub(super) exports: Exports,
 }
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Component").field("kind", &self.kind()).finish_non_exhaustive()
     }
 }
 
 impl Component {
-    /// Compiles `wasm`, the exporter called `name`.
+    /// Compiles `wasm`, the plugin called `name`.
     ///
     /// # Errors
-    /// Anything that keeps it from being an exporter of this host, in words for the operator.
+    /// Anything that keeps it from being a plugin of this host, in words for the operator.
     pub fn compile(engine: &Engine, name: &str, wasm: &[u8]) -> anyhow::Result<Component> {
         if wasm.len() > MAX_BYTES {
             bail!("plugin {name:?}: the file has {} bytes; at most {MAX_BYTES} are loaded", wasm.len());
@@ -49,43 +57,54 @@ impl Component {
         let component = wasmtime::component::Component::new(&engine.wasmtime, wasm)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("plugin {name:?}: the component is not valid; is the file complete?"))?;
+        Component::link(engine, name, &component)
+    }
+
+    /// Checks `component`, the plugin called `name`, against the contract and links it to the host.
+    ///
+    /// # Errors
+    /// It is none of this host's plugins, or it needs what this host does not have.
+    pub(super) fn link(engine: &Engine, name: &str, component: &wasmtime::component::Component) -> anyhow::Result<Component> {
         let ty = component.component_type();
         if let Some(missing) = surface::missing(&ty, &engine.wasmtime) {
             bail!("plugin {name:?} does not fit this host: {missing}");
         }
-        if let Some(wrong) = not_an_exporter(&ty, &engine.wasmtime) {
-            bail!("plugin {name:?}: {wrong}");
-        }
+        let kind = kind(&ty, &engine.wasmtime).map_err(|wrong| anyhow!("plugin {name:?}: {wrong}"))?;
         let linker = linker(engine)?;
         let pre = linker
-            .instantiate_pre(&component)
+            .instantiate_pre(component)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("plugin {name:?} needs something that this host does not offer"))?;
-        Ok(Component {
-            name: name.into(),
-            engine: engine.clone(),
-            pre,
-        })
+        let exports = Exports::find(&pre, kind)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("plugin {name:?}: what it exports is not what the contract says"))?;
+        Ok(Component { engine: engine.clone(), pre, exports })
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        self.exports.kind()
     }
 }
 
 fn linker(engine: &Engine) -> anyhow::Result<Linker<GuestState>> {
     let mut linker = Linker::new(&engine.wasmtime);
-    let wasi = wasmtime_wasi::p2::add_to_linker_sync(&mut linker);
-    let linked = wasi.and_then(|()| Exporter::add_to_linker::<_, wasmtime::component::HasSelf<GuestState>>(&mut linker, |state| state));
+    let wasi = wasmtime_wasi::p2::add_to_linker_async(&mut linker);
+    let http = wasi.and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker));
+    // Filters import what exporters do.
+    let linked = http.and_then(|()| Exporter::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state));
     linked.map_err(anyhow::Error::from).context("the host's own functions cannot be linked")?;
     Ok(linker)
 }
 
-/// What is wrong with the exports, if anything.
-fn not_an_exporter(ty: &wasmtime::component::types::Component, engine: &wasmtime::Engine) -> Option<String> {
+/// What the exports make of it, or what is wrong with them.
+fn kind(ty: &wasmtime::component::types::Component, engine: &wasmtime::Engine) -> Result<Kind, String> {
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
     let has = |interface: &str| exports.iter().any(|name| name.starts_with(&format!("meshtrace:plugin/{interface}@")));
-    if has("trace-exporter") {
-        return None;
+    match (has("trace-exporter"), has("trace-filter")) {
+        (true, false) => Ok(Kind::Exporter),
+        (false, true) => Ok(Kind::Filter),
+        (true, true) => Err("it exports both trace-exporter and trace-filter; a plugin is one of them".into()),
+        (false, false) => Err(format!("it exports {exports:?}; expected meshtrace:plugin/trace-exporter or meshtrace:plugin/trace-filter")),
     }
-    if has("trace-filter") {
-        return Some("this is a filter; this version of meshtrace runs exporters only".into());
-    }
-    Some(format!("it exports {exports:?}; expected meshtrace:plugin/trace-exporter"))
 }

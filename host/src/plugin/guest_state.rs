@@ -8,9 +8,11 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::Limits;
+use super::Setup;
 use super::bindings::meshtrace::plugin::host_log::Level;
+use super::http::HttpPolicy;
 use super::limiter::Limiter;
 use crate::batch::TraceBatch;
 
@@ -30,22 +32,29 @@ pub(super) struct GuestState {
     gauges: BTreeMap<String, f64>,
     refused: u64,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    http_policy: HttpPolicy,
     table: ResourceTable,
 }
 
 impl GuestState {
-    pub fn new(plugin: Arc<str>, wasi: WasiCtx, limits: &Limits) -> GuestState {
-        GuestState {
-            plugin,
+    /// # Errors
+    /// What was granted and is not there.
+    pub fn new(setup: &Setup) -> anyhow::Result<GuestState> {
+        let Setup { name, grants, limits, counters, .. } = setup;
+        Ok(GuestState {
+            plugin: Arc::clone(name),
             batch: None,
             limiter: Limiter::new(limits),
             log_message_bytes: limits.log_message_bytes,
             counters: BTreeMap::new(),
             gauges: BTreeMap::new(),
             refused: 0,
-            wasi,
+            wasi: grants.context(name)?,
+            http: WasiHttpCtx::new(),
+            http_policy: HttpPolicy::new(grants, limits, Arc::clone(counters), Arc::clone(name)),
             table: ResourceTable::new(),
-        }
+        })
     }
 
     pub fn log(&self, level: Level, message: &str) {
@@ -89,6 +98,16 @@ impl WasiView for GuestState {
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.http_policy,
+            table: &mut self.table,
+            ctx: &mut self.http,
         }
     }
 }

@@ -1,148 +1,120 @@
-//! One running component: the exporter that the export stage sees.
+//! One plugin as the stages see it: an exporter or a filter.
 //!
-//! A trap ends the instance, and only it: the next call starts a new one, with the state that was last kept.
+//! A call that fails ends the instance, and only it: the next call starts a new one, with the state that was last kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use wasmtime::Store;
 
-use super::bindings::Exporter as ExporterBindings;
-use super::bindings::exports::meshtrace::plugin::trace_exporter;
-use super::bindings::meshtrace::plugin::types;
-use super::bindings::reporting::Reporting;
-use super::bindings::stateful::Stateful;
-use super::engine::TICK;
+use super::guest::Guest;
 use super::guest_state::GuestState;
-use super::{Component, Grants, Limits};
+use super::running::{Moment, Running};
+use super::{About, Component, Setup, convert};
 use crate::batch::{Resident, TraceBatch};
-use crate::export::{Exporter, Outcome, RowOutcome};
+use crate::export::{Exporter, Outcome};
+use crate::filter::{Decisions, Filter};
 
 /// How often the state of a plugin that has one is kept: a trap costs no more than this.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// A component that runs, or will with its next call.
+/// A component that runs, or will with its next call. Its calls block the thread, which must not be one that runs async tasks.
 pub struct Instance {
     component: Component,
-    config: String,
-    grants: Grants,
-    limits: Limits,
+    setup: Setup,
+    about: About,
     running: Option<Running>,
     kept: Option<Vec<u8>>,
     kept_at: Instant,
 }
 
-struct Running {
-    store: Store<GuestState>,
-    exporter: ExporterBindings,
-    report: Option<Reporting>,
-    state: Option<Stateful>,
-}
-
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Instance").field("component", &self.component).finish_non_exhaustive()
+        f.debug_struct("Instance").field("name", &self.setup.name).field("component", &self.component).finish_non_exhaustive()
     }
 }
 
 impl Instance {
-    /// Starts an instance with `config`, a JSON object.
+    /// Starts an instance.
     ///
     /// # Errors
     /// What `init` says, or how it failed.
-    pub fn start(component: Component, config: String, grants: Grants, limits: Limits) -> anyhow::Result<Instance> {
-        let mut instance = Instance {
+    pub fn start(component: Component, setup: Setup) -> anyhow::Result<Instance> {
+        let running = Running::start(&component, &setup)?;
+        let about = running.about.clone();
+        tracing::debug!(plugin = %setup.name, described_as = about.name, version = about.version, "plugin started");
+        Ok(Instance {
             component,
-            config,
-            grants,
-            limits,
-            running: None,
+            setup,
+            about,
+            running: Some(running),
             kept: None,
             kept_at: Instant::now(),
-        };
-        instance.running = Some(instance.begin()?);
-        Ok(instance)
+        })
     }
 
-    fn begin(&self) -> anyhow::Result<Running> {
-        let Component { name, engine, pre } = &self.component;
-        let state = GuestState::new(Arc::clone(name), self.grants.context(name)?, &self.limits);
-        let mut store = Store::new(&engine.wasmtime, state);
-        store.limiter(|state| &mut state.limiter);
-        self.arm(&mut store);
-        let failed = |moment: &str| format!("plugin {name:?} failed in {moment}");
-        let instance = pre.instantiate(&mut store).map_err(anyhow::Error::from).with_context(|| failed("starting"))?;
-        let exporter = ExporterBindings::new(&mut store, &instance).map_err(anyhow::Error::from).with_context(|| failed("starting"))?;
-        let report = Reporting::new(&mut store, &instance).ok();
-        let state = Stateful::new(&mut store, &instance).ok();
-        let calls = exporter.meshtrace_plugin_trace_exporter();
-        self.arm(&mut store);
-        let about = calls.call_describe(&mut store).map_err(anyhow::Error::from).with_context(|| failed("describe"))?;
-        self.arm(&mut store);
-        let begun = calls.call_init(&mut store, &self.config).map_err(anyhow::Error::from).with_context(|| failed("init"))?;
-        begun.map_err(|reason| anyhow::anyhow!("plugin {name:?} refused to start: {reason}"))?;
-        tracing::debug!(plugin = %name, described_as = about.name, version = about.version, "plugin started");
-        let mut running = Running { store, exporter, report, state };
-        self.restore(&mut running);
-        Ok(running)
+    /// What the plugin says about itself.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
-    /// Gives the call that follows its time.
-    fn arm(&self, store: &mut Store<GuestState>) {
-        let ticks = self.limits.call_time.as_nanos().div_ceil(TICK.as_nanos()) + 1;
-        store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-    }
-
-    fn restore(&self, running: &mut Running) {
-        let (Some(kept), Some(state)) = (&self.kept, &running.state) else { return };
-        self.arm(&mut running.store);
-        match state.meshtrace_plugin_state().call_restore(&mut running.store, kept) {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => {
-                tracing::warn!(plugin = %self.component.name, reason, "the plugin did not take its earlier state; it begins anew")
+    /// A new instance in place of one that has ended.
+    fn begin(&mut self) -> Result<Running, String> {
+        let start = |instance: &Instance| Running::start(&instance.component, &instance.setup).map_err(|error| format!("{error:#}"));
+        let running = start(self)?;
+        let Some(kept) = self.kept.take() else { return Ok(running) };
+        match self.give(running, &kept) {
+            Ok((running, taken)) => {
+                self.kept = Some(kept).filter(|_| taken);
+                Ok(running)
             }
-            Err(error) => tracing::warn!(plugin = %self.component.name, error = explain(&error), "restoring the plugin's state failed"),
+            Err(reason) => {
+                tracing::warn!(plugin = %self.setup.name, reason, "the plugin fails with its earlier state; it begins anew");
+                start(self)
+            }
         }
     }
 
-    /// Runs `call` on the running instance, which is started first if the last one ended. A call that fails ends the instance.
-    fn call<T>(&mut self, moment: &str, call: impl FnOnce(&mut Running) -> wasmtime::Result<T>) -> Result<T, CallError> {
-        let mut running = match self.running.take() {
+    /// Gives `running` an earlier state. Returns whether it was taken.
+    fn give(&self, running: Running, state: &[u8]) -> Result<(Running, bool), String> {
+        let (running, said) = running.call(&self.setup, Moment::Restore, async |guest, store| guest.restore(store, state).await)?;
+        if let Some(Err(reason)) = &said {
+            tracing::warn!(plugin = %self.setup.name, reason, "the plugin did not take its earlier state; it begins anew");
+        }
+        Ok((running, matches!(said, Some(Ok(())))))
+    }
+
+    /// Calls the running instance, which is started first if the last one ended. A call that fails ends the instance.
+    fn call<T>(
+        &mut self,
+        moment: &'static str,
+        call: impl AsyncFnOnce(&Guest, &mut Store<GuestState>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let running = match self.running.take() {
             Some(running) => running,
-            None => self.begin().map_err(|error| CallError::NotStarted(format!("{error:#}")))?,
+            None => self.begin().map_err(CallError::NotStarted)?,
         };
-        self.arm(&mut running.store);
-        let result = call(&mut running);
-        running.store.data_mut().batch = None;
-        match result {
-            Ok(value) => {
-                self.running = Some(running);
-                Ok(value)
-            }
-            Err(error) => {
-                tracing::debug!(plugin = %self.component.name, moment, ?error, "a call failed");
-                Err(CallError::Failed(format!("{moment}: {}", explain(&error))))
-            }
-        }
+        let (running, value) = running.call(&self.setup, Moment::Usual(moment), call).map_err(CallError::Failed)?;
+        self.running = Some(running);
+        Ok(value)
     }
 
     /// Keeps the plugin's state, if it has one and some time has passed.
     fn keep(&mut self) {
-        let has_state = self.running.as_ref().is_some_and(|running| running.state.is_some());
+        let has_state = self.running.as_ref().is_some_and(Running::has_state);
         if !has_state || self.kept_at.elapsed() < KEEP_EVERY {
             return;
         }
         self.kept_at = Instant::now();
-        let snapshot = self.call("snapshot", |running| match &running.state {
-            Some(state) => state.meshtrace_plugin_state().call_snapshot(&mut running.store).map(Some),
-            None => Ok(None),
-        });
-        match snapshot {
-            Ok(snapshot) => self.kept = snapshot,
-            Err(error) => tracing::warn!(plugin = %self.component.name, error = error.text(), "keeping the plugin's state failed"),
+        if let Err(reason) = self.take_state() {
+            tracing::warn!(plugin = %self.setup.name, reason, "keeping the plugin's state failed");
         }
+    }
+
+    fn take_state(&mut self) -> Result<(), String> {
+        self.kept = self.call("snapshot", async |guest, store| guest.snapshot(store).await).map_err(CallError::text)?;
+        Ok(())
     }
 }
 
@@ -161,34 +133,35 @@ impl CallError {
     }
 }
 
-/// A failed call in words: the innermost cause, without the stack.
-fn explain(error: &wasmtime::Error) -> String {
-    if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
-        return match trap {
-            wasmtime::Trap::Interrupt => "it ran longer than a call may".into(),
-            wasmtime::Trap::UnreachableCodeReached => "it panicked or aborted (its log may say why)".into(),
-            other => format!("it trapped: {other}"),
-        };
-    }
-    error.root_cause().to_string()
-}
-
 impl Exporter for Instance {
     fn export(&mut self, batch: &Arc<TraceBatch>) -> Outcome {
-        let batch = Arc::clone(batch);
         let rows = batch.traces().len();
-        let outcome = self.call("export-batch", move |running| {
-            running.store.data_mut().batch = Some(batch);
-            running.exporter.meshtrace_plugin_trace_exporter().call_export_batch(&mut running.store)
+        let batch = Arc::clone(batch);
+        let outcome = self.call("export-batch", async |guest, store| {
+            store.data_mut().batch = Some(batch);
+            guest.export_batch(store).await
         });
         match outcome {
             Ok(outcome) => {
                 self.keep();
-                convert(outcome, rows)
+                convert::outcome(outcome, rows)
             }
             Err(CallError::NotStarted(reason)) => Outcome::Retry { after: None, reason },
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
+    }
+}
+
+impl Filter for Instance {
+    fn decide(&mut self, batch: &Arc<TraceBatch>) -> Result<Decisions, String> {
+        let given = Arc::clone(batch);
+        let decided = self.call("decide", async |guest, store| {
+            store.data_mut().batch = Some(given);
+            guest.decide(store).await
+        });
+        let decisions = decided.map_err(CallError::text)?.map_err(|reason| format!("decide: {reason}"))?;
+        self.keep();
+        convert::decisions(decisions, batch).map_err(|wrong| format!("decide: {wrong}"))
     }
 }
 
@@ -201,44 +174,29 @@ impl Resident for Instance {
         if self.running.is_none() {
             return Ok(());
         }
-        self.call("flush", |running| running.exporter.meshtrace_plugin_trace_exporter().call_flush(&mut running.store))
-            .map_err(CallError::text)?
+        self.call("flush", async |guest, store| guest.flush(store).await).map_err(CallError::text)?
     }
 
     fn report(&mut self) -> Result<Option<String>, String> {
-        let report = self.call("report", |running| match &running.report {
-            Some(report) => report.meshtrace_plugin_report().call_report(&mut running.store).map(Some),
-            None => Ok(None),
-        });
-        report.map_err(CallError::text)?.transpose()
+        self.call("report", async |guest, store| guest.report(store).await).map_err(CallError::text)?.transpose()
     }
-}
 
-/// The guest's answer, with what makes no sense in it taken for what it most likely means.
-fn convert(outcome: trace_exporter::Outcome, rows: usize) -> Outcome {
-    let pause = |ms: u32| Some(Duration::from_millis(ms.into())).filter(|pause| !pause.is_zero());
-    match outcome {
-        types::Outcome::Delivered => Outcome::Delivered,
-        types::Outcome::Retry(ms) => Outcome::Retry {
-            after: pause(ms),
-            reason: "the plugin asked to be offered it again".into(),
-        },
-        types::Outcome::Rejected(reason) => Outcome::Rejected(reason),
-        types::Outcome::Partial(left) => {
-            if let Some(wrong) = left.iter().find(|row| row.trace as usize >= rows) {
-                // Which trace was meant cannot be known, so nothing of the answer can be believed.
-                return Outcome::Failed(format!("export-batch answered about trace row {}, the batch has {rows}", wrong.trace));
-            }
-            let mut seen = vec![false; rows];
-            if let Some(twice) = left.iter().find(|row| std::mem::replace(&mut seen[row.trace as usize], true)) {
-                return Outcome::Failed(format!("export-batch answered twice about trace row {}", twice.trace));
-            }
-            let row = |row: types::RowOutcome| RowOutcome {
-                row: row.trace as usize,
-                retry_after: row.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
-                reason: row.reason,
-            };
-            Outcome::Partial(left.into_iter().map(row).collect())
+    /// As of now; of an instance that has ended, as it was kept last.
+    fn snapshot(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if self.running.is_some() {
+            self.take_state()?;
         }
+        Ok(self.kept.clone())
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => self.begin()?,
+        };
+        let (running, taken) = self.give(running, snapshot)?;
+        self.running = Some(running);
+        self.kept = taken.then(|| snapshot.to_vec());
+        Ok(())
     }
 }

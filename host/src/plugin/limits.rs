@@ -1,5 +1,6 @@
 //! How much of everything an instance may use. Each limit has a name, by which it is set, counted and explained.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Limits of one instance.
@@ -7,7 +8,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Wall time of one call into the guest, time that it sleeps or waits in host functions included. 5 s.
     pub call_time: Duration,
-    /// Wall time of starting an instance: instantiation, `describe`, `init`, `restore` together. 30 s.
+    /// Wall time of starting an instance: instantiation, `describe` and `init` together; and again of `restore`. 30 s.
     pub init_time: Duration,
     /// Bytes of linear memory, all of the instance's memories together. 256 MiB.
     pub memory_bytes: usize,
@@ -57,7 +58,67 @@ impl Default for Limits {
     }
 }
 
-/// A limit's name, as it is counted.
+/// How much of everything the engine allows, for all plugins alike: bytes of WebAssembly stack.
+pub(super) const STACK_BYTES: usize = 512 * 1024;
+
+impl Limits {
+    /// The value of one limit.
+    pub fn value(&self, limit: Limit) -> Quantity {
+        match limit {
+            Limit::CallTime => Quantity::Time(self.call_time),
+            Limit::InitTime => Quantity::Time(self.init_time),
+            Limit::Memory => Quantity::Bytes(self.memory_bytes),
+            Limit::TableElements => Quantity::Count(self.table_elements),
+            Limit::Instances => Quantity::Count(self.instances),
+            Limit::Stack => Quantity::Bytes(STACK_BYTES),
+            Limit::LogRate => Quantity::Bytes(self.log_bytes_per_second),
+            Limit::LogMessage => Quantity::Bytes(self.log_message_bytes),
+            Limit::ResultBytes => Quantity::Bytes(self.result_bytes),
+            Limit::TextBytes => Quantity::Bytes(self.text_bytes),
+            Limit::Handles => Quantity::Count(self.handles),
+            Limit::HttpConnections => Quantity::Count(self.http_connections),
+            Limit::HttpTime => Quantity::Time(self.http_time),
+            Limit::HttpRequestBytes => Quantity::Bytes(self.http_request_bytes),
+            Limit::HttpResponseBytes => Quantity::Bytes(self.http_response_bytes),
+        }
+    }
+
+    /// The limit in words, with the key that sets it: `256 MiB (limits.memory)`.
+    pub(super) fn words(&self, limit: Limit) -> String {
+        let value = self.value(limit);
+        match limit {
+            Limit::Stack => format!("{value}, which no setting changes"),
+            _ => format!("{value} (limits.{})", limit.as_str()),
+        }
+    }
+}
+
+/// How much a limit allows. Shown with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Wall time.
+    Time(Duration),
+    /// Bytes.
+    Bytes(usize),
+    /// Things.
+    Count(usize),
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KIB: usize = 1024;
+        match *self {
+            Quantity::Time(time) if time.subsec_nanos() == 0 => write!(f, "{} s", time.as_secs()),
+            Quantity::Time(time) => write!(f, "{} ms", time.as_millis()),
+            Quantity::Bytes(bytes) if bytes > 0 && bytes.is_multiple_of(KIB * KIB) => write!(f, "{} MiB", bytes / KIB / KIB),
+            Quantity::Bytes(bytes) if bytes > 0 && bytes.is_multiple_of(KIB) => write!(f, "{} KiB", bytes / KIB),
+            Quantity::Bytes(bytes) => write!(f, "{bytes} bytes"),
+            Quantity::Count(count) => write!(f, "{count}"),
+        }
+    }
+}
+
+/// A limit's name, as it is set and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is described where it is set, in `Limits`")]
 pub enum Limit {
@@ -99,7 +160,7 @@ impl Limit {
         Limit::HttpResponseBytes,
     ];
 
-    /// Its name in settings, metrics and messages.
+    /// Its name in metrics and messages, which is its key under `[limits]`, if it has one.
     pub fn as_str(self) -> &'static str {
         match self {
             Limit::CallTime => "call-time",
@@ -108,8 +169,8 @@ impl Limit {
             Limit::TableElements => "table-elements",
             Limit::Instances => "instances",
             Limit::Stack => "stack",
-            Limit::LogRate => "log-rate",
-            Limit::LogMessage => "log-message",
+            Limit::LogRate => "log-bytes-per-second",
+            Limit::LogMessage => "log-message-bytes",
             Limit::ResultBytes => "result-bytes",
             Limit::TextBytes => "text-bytes",
             Limit::Handles => "handles",
