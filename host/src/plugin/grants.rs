@@ -38,6 +38,8 @@ pub struct HttpGrant {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Whether the name may lead to this machine or into a private network too. Link-local addresses are granted by address only.
+    pub private: bool,
 }
 
 impl Grants {
