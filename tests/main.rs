@@ -16,6 +16,8 @@ mod console;
 mod dead_letters;
 /// Who else reads our consumer group.
 mod groups;
+/// The plugin directory, changed while traces flow.
+mod hot_reload;
 /// The API's shapes, pages, refusals and bounds.
 mod http;
 /// Files and lines of JSON, whatever ids, repeats and directories do.

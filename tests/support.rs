@@ -5,6 +5,7 @@ pub mod events;
 pub mod foreign;
 pub mod guests;
 pub mod host;
+pub mod plugin_dir;
 pub mod redis_server;
 
 use std::time::{Duration, Instant};

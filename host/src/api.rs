@@ -7,6 +7,7 @@
 //! known by an earlier stage. Only this stage knows axum and HTTP.
 
 mod connection;
+mod decision;
 mod health;
 mod list;
 mod params;
@@ -32,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, Pipeline, PluginSummary};
 
 use self::connection::{BoundedListener, Bounds};
 use self::reply::Failure;
@@ -49,8 +50,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths there are, for whoever asked for another.
-const PATHS: [&str; 8] =
-    [status::PATH, list::PATH, search::PATH, stats::PATH, trace::PATH, trace::REGISTRY_PATH, health::PATH, ready::PATH];
+const PATHS: [&str; 9] =
+    [status::PATH, list::PATH, search::PATH, stats::PATH, trace::PATH, decision::PATH, trace::REGISTRY_PATH, health::PATH, ready::PATH];
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -110,6 +111,7 @@ fn routes(api: Api) -> Router {
         .merge(search::route())
         .merge(stats::route())
         .merge(trace::routes())
+        .merge(decision::route())
         .merge(health::route())
         .merge(ready::route())
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })

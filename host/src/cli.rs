@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
 use crate::demo;
-use crate::plugin::{Bundled, Library};
+use crate::plugin::{Bundled, Library, Source};
 
 /// Runs the command; the exit code says whether it did what it was asked.
 pub fn main() -> ExitCode {
@@ -84,14 +84,15 @@ fn show_config(sources: Sources) -> anyhow::Result<()> {
 
 fn list_plugins(sources: Sources) -> anyhow::Result<()> {
     let config = Config::new(&Values::new(sources)?)?;
-    let library = Library::open(config.exporters.plugin_dir.as_deref())?;
-    let dropped_in: Vec<&str> = library.dropped_in().collect();
-    for name in library.names() {
+    let found = Library::new(config.exporters.plugin_dir.as_deref()).look()?;
+    for name in Library::names(&found) {
         let bundled = Bundled::names().any(|own| own == name);
-        let origin = match (dropped_in.contains(&name.as_str()), bundled) {
-            (true, true) => "plugin directory, instead of the bundled one",
-            (true, false) => "plugin directory",
-            _ => "bundled",
+        let origin = match found.get(&name).map(|found| &found.source) {
+            None => "bundled".to_owned(),
+            Some(Source::Bundled(component)) => format!("plugin directory, the bundled {component}"),
+            Some(Source::Missing(why)) => format!("plugin directory, but {why}"),
+            Some(Source::File(_)) if bundled => "plugin directory, instead of the bundled one".to_owned(),
+            Some(Source::File(_)) => "plugin directory".to_owned(),
         };
         println!("{name:<20} {origin}");
     }

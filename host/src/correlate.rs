@@ -67,6 +67,8 @@ pub struct Decided {
     pub trace: Trace,
     /// One for each entry that went into it.
     pub receipts: Vec<Receipt>,
+    /// When it fell due, milliseconds of stream time.
+    pub at_ms: u64,
 }
 
 /// The open traces, and when each is due.
@@ -190,7 +192,7 @@ impl Correlator {
         self.open_bytes = self.open_bytes.saturating_sub(open.bytes());
         self.open_spans -= open.spans().len();
         self.remembered.decided(&open.id, open.part, at_ms);
-        decided.push(open.decided(decision));
+        decided.push(open.decided(decision, at_ms));
     }
 }
 

@@ -1,7 +1,9 @@
 //! WebAssembly components as exporters and filters: the only stage that knows what a component is.
 //!
 //! - `engine`: one engine for all, and its clock. `bindings`: the contract, generated from `wit/`. `surface`: what of it this host has.
-//! - `library`: bundled components and those in the plugin directory. `component`: from a file's bytes to something that can be started.
+//! - `library`: bundled components and those in the plugin directory. `manifest`: what a `.toml` says. `component`: from a file's bytes to something
+//!   that can be started.
+//! - `manager`: keeps what runs in step with the directory, told by `watch`, by means of `loader`. `registry`: what people are told of it.
 //! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
 //!   `guest_state`: what they see. `getters`: the current batch. `convert`: what they answer.
 //! - `setup`: what it is started with. `grants`: what it may do besides, `http`: over the network. `limits`: how much of everything, `limiter`: of
@@ -24,9 +26,14 @@ mod instance;
 mod library;
 mod limiter;
 mod limits;
+mod loader;
+mod manager;
+mod manifest;
+mod registry;
 mod running;
 mod setup;
 mod surface;
+mod watch;
 
 pub use about::About;
 pub use component::{Component, Kind};
@@ -34,6 +41,10 @@ pub use counters::{Counters, Denial};
 pub use engine::Engine;
 pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;
-pub use library::{Bundled, Library};
+pub use library::{Bundled, Found, Library, Source};
 pub use limits::{Limit, Limits, Quantity};
+pub use loader::Settings;
+pub use manager::{Manager, Means};
+pub use manifest::Manifest;
+pub use registry::{Event, Loaded, Moment, Problem, Record, Registry};
 pub use setup::Setup;

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::filter::{Counts, FilterSummary, Known};
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::StatusSnapshot;
 
@@ -25,6 +26,12 @@ pub trait Pipeline: Send + Sync + 'static {
 
     /// Traces that are not decided yet, and decisions.
     fn correlator(&self) -> CorrelatorSummary;
+
+    /// Plugins that decide which traces are kept.
+    fn filters(&self) -> FiltersSummary;
+
+    /// What was decided about a trace, if that is one of the last decisions of filters.
+    fn decision(&self, id: &TraceId) -> Option<Known>;
 
     /// Plugins that take decided traces.
     fn exporter(&self) -> ExporterSummary;
@@ -51,6 +58,15 @@ pub struct CorrelatorSummary {
     pub decided: Vec<(Decision, u64)>,
 }
 
+/// The filters in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct FiltersSummary {
+    /// What has become of traces.
+    pub counts: Counts,
+    /// Each filter, in their order.
+    pub filters: Vec<FilterSummary>,
+}
+
 /// The exporters in numbers.
 #[derive(Debug, Clone, Default)]
 pub struct ExporterSummary {
@@ -73,6 +89,8 @@ pub struct PluginSummary {
     pub required: bool,
     /// Traces it has taken, since the start.
     pub exported: u64,
+    /// Traces that it was not given, because it is not required and could not keep up, since the start.
+    pub dropped: u64,
     /// Batches it asked to be given again, since the start.
     pub retries: u64,
     /// Calls that trapped, ran out of time or were refused, since the start.

@@ -1,11 +1,14 @@
 //! Answers: JSON, and failures that say what was wrong.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
 use super::PATHS;
+use crate::model::Sampling;
 
 /// Characters of a refused value that an error repeats.
 const MAX_SHOWN: usize = 200;
@@ -45,6 +48,17 @@ pub(super) enum Failure {
     },
     /// Neither stored nor open. With the id as it was asked for.
     TraceNotFound(String),
+    /// A filter dropped it.
+    TraceDropped {
+        /// The id as it was asked for.
+        id: String,
+        /// Which filter, and why.
+        sampling: Arc<Sampling>,
+        /// The path that tells more.
+        see: String,
+    },
+    /// It is open, so nothing has been decided about it. With the id as it was asked for.
+    TraceUndecided(String),
     /// The statistics plugin does not run.
     StatisticsOff,
     /// Somebody within was asked and did not answer; says who, and why if that is known.
@@ -65,6 +79,11 @@ impl IntoResponse for Failure {
                 json!({"error": error, "parameter": shown(&parameter), "given": shown(&given), "expected": expected}),
             ),
             Failure::TraceNotFound(id) => (StatusCode::NOT_FOUND, json!({"error": "trace not found", "trace_id": id})),
+            Failure::TraceDropped { id, sampling, see } => (
+                StatusCode::NOT_FOUND,
+                json!({"error": "trace dropped", "trace_id": id, "filter": *sampling.filter, "reason": sampling.reason.as_deref(), "see": see}),
+            ),
+            Failure::TraceUndecided(id) => (StatusCode::NOT_FOUND, json!({"error": "trace not decided yet", "trace_id": id})),
             Failure::StatisticsOff => (
                 StatusCode::NOT_FOUND,
                 json!({"error": "statistics are off", "variable": "TRACE_ENABLE_STATS", "expected": "true, at the next start"}),

@@ -1,5 +1,7 @@
 //! `GET /trace/status`: the configuration and what runs, in the documented shape with more keys beside the documented ones.
 
+mod filters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::{Serialize, Serializer};
 
+use self::filters::Filters;
 use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, PluginSummary, now_unix_ms, reply};
 use crate::go_duration::GoDuration;
 use crate::source::StatusSnapshot;
@@ -24,11 +27,12 @@ pub(super) fn route() -> Router<Arc<Api>> {
 async fn status(State(api): State<Arc<Api>>) -> Response {
     let ApiState { store, pipeline, enabled } = &api.state;
     store.prune(now_unix_ms());
-    let (source, correlator, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.exporter());
+    let (source, correlator, filters, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.filters(), pipeline.exporter());
     let status = Status {
         enabled: *enabled,
         consumer: Consumer::of(&source),
         correlator: Correlator::of(&correlator),
+        filters: Filters::of(&filters),
         exporter: Exporter::of(&exporter),
         store: Stored::of(store.counts(), store.limits()),
         input: Numbers(pipeline.input()),
@@ -41,6 +45,7 @@ struct Status<'a> {
     enabled: bool,
     consumer: Consumer<'a>,
     correlator: Correlator,
+    filters: Filters<'a>,
     exporter: Exporter<'a>,
     store: Stored,
     input: Numbers,
@@ -135,6 +140,7 @@ struct Plugin<'a> {
     state: &'a str,
     required: bool,
     exported: u64,
+    dropped: u64,
     retries: u64,
     failures: u64,
     last_error: Option<&'a str>,
@@ -149,6 +155,7 @@ impl<'a> Plugin<'a> {
             state,
             required,
             exported,
+            dropped,
             retries,
             failures,
             last_error,
@@ -159,6 +166,7 @@ impl<'a> Plugin<'a> {
             state,
             required: *required,
             exported: *exported,
+            dropped: *dropped,
             retries: *retries,
             failures: *failures,
             last_error: last_error.as_deref(),

@@ -1,5 +1,6 @@
 //! Requests through the whole router, with a fake in the stages' place.
 
+mod decisions;
 mod failures;
 mod fake;
 mod serving;

@@ -103,10 +103,11 @@ impl OpenTrace {
         self.spans.iter().filter_map(|span| span.parent.as_ref()).any(|parent| !ids.contains(parent))
     }
 
-    pub fn decided(self, decision: Decision) -> Decided {
+    pub fn decided(self, decision: Decision, at_ms: u64) -> Decided {
         Decided {
             trace: Trace::new(self.id, self.part, decision, self.spans),
             receipts: self.receipts,
+            at_ms,
         }
     }
 }

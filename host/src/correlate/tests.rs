@@ -58,6 +58,7 @@ fn a_trace_is_complete_after_five_quiet_seconds_and_not_before() {
     let decided = feed(&mut correlator, [], 8 * S + 1);
     assert_eq!(decided.len(), 1);
     assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len(), decided[0].receipts.len()), (Decision::Complete, 2, 2));
+    assert_eq!(decided[0].at_ms, 8 * S, "when it fell due, not when that was noticed");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::guest_state::GuestState;
 use super::{Engine, surface};
 
 /// The largest component file, in bytes.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The beginning of a core module and of a component: the same magic number, another version.
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -21,6 +21,16 @@ pub enum Kind {
     Exporter,
     /// It decides on traces.
     Filter,
+}
+
+impl Kind {
+    /// One lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Exporter => "exporter",
+            Kind::Filter => "filter",
+        }
+    }
 }
 
 /// A compiled component, linked to the host and checked against the contract. Starting an instance of it takes microseconds.

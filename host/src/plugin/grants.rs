@@ -42,6 +42,18 @@ pub struct HttpGrant {
     pub private: bool,
 }
 
+impl HttpGrant {
+    /// Understands `host:port`, an IPv6 address in brackets.
+    ///
+    /// # Errors
+    /// What is expected instead.
+    pub fn parse(text: &str, private: bool) -> anyhow::Result<HttpGrant> {
+        let (host, port) = super::http::host_and_port(text)
+            .context("expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\"")?;
+        Ok(HttpGrant { host, port, private })
+    }
+}
+
 impl Grants {
     /// A WASI context with just this.
     pub(super) fn context(&self, plugin: &str) -> anyhow::Result<WasiCtx> {

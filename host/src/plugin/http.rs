@@ -26,7 +26,7 @@ use self::connect::{Resolve, System, earlier};
 use self::destination::{Destination, Host};
 use self::pool::Pool;
 use self::rules::Rules;
-use super::{Counters, Denial, Grants, HttpGrant, Limit, Limits};
+use super::{Counters, Denial, Grants, Limit, Limits};
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answered = (http::Response<WasiBody>, Io);
@@ -212,20 +212,13 @@ fn explain(error: hyper::Error) -> Error {
     if error.is_parse() { Error::HttpProtocolError } else { Error::ConnectionTerminated }
 }
 
-impl HttpGrant {
-    /// A grant from `HOST:PORT`, the host a name, an address, or one of version 6 in brackets. `private` lets a name lead to this machine and to
-    /// private networks, but not to link-local addresses: those are granted by address.
-    ///
-    /// # Errors
-    /// What was given, and what is expected.
-    pub fn parse(text: &str, private: bool) -> Result<HttpGrant, String> {
-        let (host, port) = destination::split(text);
-        let port = port.and_then(destination::number).filter(|port| *port > 0);
-        match (Host::parse(host), port) {
-            (Some(Host::Name(host)), Some(port)) => Ok(HttpGrant { host, port, private }),
-            (Some(Host::Address(address)), Some(port)) => Ok(HttpGrant { host: address.to_string(), port, private }),
-            _ => Err(format!("{text:?} is no HOST:PORT such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\"")),
-        }
+/// The host, as grants have it, and the port of `HOST:PORT`.
+pub(super) fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = destination::split(text);
+    let port = port.and_then(destination::number).filter(|port| *port > 0)?;
+    match Host::parse(host)? {
+        Host::Name(name) => Some((name, port)),
+        Host::Address(address) => Some((address.to_string(), port)),
     }
 }
 

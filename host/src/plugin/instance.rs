@@ -146,7 +146,7 @@ impl Exporter for Instance {
                 self.keep();
                 convert::outcome(outcome, rows)
             }
-            Err(CallError::NotStarted(reason)) => Outcome::Retry { after: None, reason },
+            Err(CallError::NotStarted(reason)) => Outcome::NotStarted(reason),
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
     }

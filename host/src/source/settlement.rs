@@ -1,6 +1,8 @@
 //! What became of entries, as the later stages report it.
 
-use crate::model::Receipt;
+use std::sync::Arc;
+
+use crate::model::{Receipt, Sampling};
 
 /// All receipts of one trace part (or of one entry that could not be decoded), disposed of together: the source settles them in
 /// one atomic step, so that what it would read again after a crash is always whole.
@@ -17,9 +19,11 @@ pub struct Settlement {
 pub enum Fate {
     /// Every required exporter took the trace.
     Delivered,
+    /// A filter dropped the trace. The source lets go of its entries as of those that were delivered.
+    Dropped(Arc<Sampling>),
     /// Nobody will ever take it: to the dead-letter stream, with all fields.
     Dead {
-        /// The stage that gave up: `decode`, or `export` …
+        /// The stage that gave up: `decode`, `filter` or `export`.
         stage: &'static str,
         /// The plugin that refused it, if one did.
         plugin: Option<String>,

@@ -9,6 +9,8 @@ pub enum SourceState {
     /// Not reading, because it was told not to (`MCP_MESH_DISTRIBUTED_TRACING_ENABLED=false`).
     #[default]
     Disabled,
+    /// Not reading yet: plugins are being loaded that traces will have to wait for.
+    Starting,
     /// Looking for its log.
     Connecting,
     /// Reading what an earlier run left pending.
@@ -24,6 +26,7 @@ impl SourceState {
     pub fn as_str(self) -> &'static str {
         match self {
             SourceState::Disabled => "disabled",
+            SourceState::Starting => "starting",
             SourceState::Connecting => "connecting",
             SourceState::Recovering => "recovering",
             SourceState::Running => "running",

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::api::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+use crate::api::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, Pipeline, PluginSummary};
+use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{SourceState, SourceStatus, StatusSnapshot};
 
@@ -12,6 +13,8 @@ pub(super) struct Fake {
     pub(super) report: Option<Result<String, String>>,
     pub(super) state: SourceState,
     pub(super) error: Option<String>,
+    /// What filters decided.
+    pub(super) decisions: Vec<(TraceId, Known)>,
     /// It never answers.
     pub(super) stuck: bool,
 }
@@ -44,6 +47,48 @@ impl Pipeline for Fake {
             late_parts: 2,
             decided: vec![(Decision::Complete, 140), (Decision::Expired, 7)],
         }
+    }
+
+    fn filters(&self) -> FiltersSummary {
+        let sampling = FilterSummary {
+            name: "sampling".to_owned(),
+            state: "running",
+            order: 10,
+            on_failure: OnFailure::Pass,
+            calls: 12,
+            failures: 1,
+            passed: 2,
+            kept: 138,
+            dropped: 9,
+            undecided: 7,
+            dead: 0,
+            edits: 3,
+            refused_edits: 0,
+            swaps: 1,
+            reasons: vec![
+                ReasonCount { reason: None, kept: 0, dropped: 4 },
+                ReasonCount {
+                    reason: Some("errors".into()),
+                    kept: 138,
+                    dropped: 5,
+                },
+            ],
+            holding: None,
+            last_error: Some("it trapped".to_owned()),
+            numbers: [("tokens".to_owned(), 1.5)].into(),
+        };
+        let counts = Counts {
+            kept: 147,
+            dropped: 9,
+            late_dropped: 1,
+            dead: 0,
+            remembered: 8,
+        };
+        FiltersSummary { counts, filters: vec![sampling] }
+    }
+
+    fn decision(&self, id: &TraceId) -> Option<Known> {
+        self.decisions.iter().find(|(own, _)| own == id).map(|(_, known)| known.clone())
     }
 
     fn exporter(&self) -> ExporterSummary {

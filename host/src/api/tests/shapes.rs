@@ -31,6 +31,14 @@ async fn the_status_has_the_documented_keys_and_more() {
                    "decided": {"complete": 140, "expired": 7}}),
         ),
         (
+            "filters",
+            json!({"kept": 147, "dropped": 9, "late_dropped": 1, "dead": 0, "remembered": 8, "plugins": [{"name": "sampling",
+                   "state": "running", "order": 10, "on_failure": "pass", "calls": 12, "failures": 1, "passed": 2, "kept": 138,
+                   "dropped": 9, "undecided": 7, "dead": 0, "edits": 3, "refused_edits": 0, "swaps": 1, "reasons": [
+                   {"reason": null, "kept": 0, "dropped": 4}, {"reason": "errors", "kept": 138, "dropped": 5}],
+                   "holding": null, "last_error": "it trapped", "metrics": {"tokens": 1.5}}]}),
+        ),
+        (
             "exporter",
             json!({"type": "console", "exported_traces": 147, "plugins": [{"name": "console", "state": "running", "required": true,
                    "exported": 147, "retries": 0, "failures": 0, "last_error": null, "metrics": {}}]}),

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::plugin::HttpGrant;
 
 /// A server that does with each connection what it is told; ends with the test.
 struct Server {
@@ -383,23 +384,14 @@ async fn nobody_there_and_nobody_known_are_ordinary_errors() {
 }
 
 #[test]
-fn grants_are_read_and_mistakes_told() {
+fn grants_are_read_and_what_is_none_is_refused() {
     let grant = |host: &str, port, private| HttpGrant { host: host.into(), port, private };
-    assert_eq!(HttpGrant::parse("API.example.com.:443", false), Ok(grant("api.example.com", 443, false)));
-    assert_eq!(HttpGrant::parse("[0:0::1]:4318", true), Ok(grant("::1", 4318, true)));
-    assert_eq!(HttpGrant::parse("[::ffff:10.0.0.7]:1", true), Ok(grant("10.0.0.7", 1, true)));
-    for text in [
-        "example.com",
-        "http://example.com:80",
-        "example.com:0",
-        "example.com:+1",
-        "::1:4318",
-        "*.example.com:80",
-        "a:b:1",
-        ":80",
-        "10.0.0.0/8:80",
-    ] {
-        let error = HttpGrant::parse(text, false).unwrap_err();
-        assert_eq!(error, format!("{text:?} is no HOST:PORT such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\""));
+    assert_eq!(HttpGrant::parse("API.example.com.:443", false).unwrap(), grant("api.example.com", 443, false));
+    assert_eq!(HttpGrant::parse("[0:0::1]:4318", true).unwrap(), grant("::1", 4318, true));
+    assert_eq!(HttpGrant::parse("[::ffff:10.0.0.7]:1", true).unwrap(), grant("10.0.0.7", 1, true));
+    let mistakes =
+        "example.com http://example.com:80 example.com:0 example.com:+1 ::1:4318 *.example.com:80 a:b:1 :80 10.0.0.0/8:80 me@a:80";
+    for text in mistakes.split_whitespace() {
+        assert!(HttpGrant::parse(text, false).is_err(), "{text}");
     }
 }

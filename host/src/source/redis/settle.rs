@@ -61,7 +61,7 @@ fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (V
     let mut next = Some(first);
     while let Some(settlement) = next {
         match settlement.fate {
-            Fate::Delivered => delivered.extend(settlement.receipts),
+            Fate::Delivered | Fate::Dropped(_) => delivered.extend(settlement.receipts),
             Fate::Dead { .. } => dead.push(settlement),
         }
         let enough = delivered.len() + dead.len() >= ACK_BATCH;
