@@ -14,6 +14,8 @@ mod connection;
 mod console;
 /// Entries that nobody can decode.
 mod dead_letters;
+/// What plugins may send over HTTP, and what ends it.
+mod egress;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.
@@ -24,6 +26,8 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// Traces to a collector, decoded by OpenTelemetry's own packages.
+mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

@@ -66,6 +66,12 @@ impl Grants {
             builder.stdout(LogStream::new(plugin, "stdout"));
         }
         builder.stderr(LogStream::new(plugin, "stderr"));
+        for name in &self.env {
+            // An instance keeps what it began with. What is not set is not set for the plugin either.
+            if let Ok(value) = std::env::var(name) {
+                builder.env(name, value);
+            }
+        }
         for dir in &self.dirs {
             let opened =
                 builder.preopened_dir(&dir.host, &dir.guest, if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly }).map(drop);

@@ -18,9 +18,10 @@ use super::manifest::{self, Manifest};
 pub struct Bundled;
 
 impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 3] = [
+    const ALL: [(&'static str, &'static [u8]); 4] = [
         ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
         ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+        ("otlp", include_bytes!(concat!(env!("OUT_DIR"), "/otlp.wasm"))),
         ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),
     ];
 
