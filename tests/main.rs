@@ -8,12 +8,18 @@ mod support;
 
 /// The captured events, from XADD to files and answers.
 mod captured;
+/// Compiled plugins on disk, and what of it is believed.
+mod compiled;
 /// Connections: TLS, passwords, other streams, and what breaks them.
 mod connection;
 /// Trees, lines and colours on standard output, and what never gets there.
 mod console;
+/// What nobody took is looked at, or removed.
+mod dead_command;
 /// Entries that nobody can decode.
 mod dead_letters;
+/// What nobody took is tried again.
+mod dead_retry;
 /// What plugins may send over HTTP, and what ends it.
 mod egress;
 /// Who else reads our consumer group.

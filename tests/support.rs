@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod collector;
+pub mod dead;
 pub mod events;
 pub mod foreign;
 pub mod guests;

@@ -8,7 +8,9 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, Pipeline, PluginSummary};
+use crate::api::{
+    self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary,
+};
 use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
 use crate::plugin::{Library, Manager, Means, Registry};
@@ -55,10 +57,12 @@ pub struct Stages {
     export: export::Handle,
     exporter_type: String,
     registry: Arc<Registry>,
+    plugin_dir: Option<PathBuf>,
 }
 
 impl App {
-    /// Starts everything that `config` wants. Exporters come first: an exporter that cannot start stops the start before anything has been read.
+    /// Starts everything that `config` wants. Plugins come before the source: one that traces would have to wait for and that cannot be loaded stops the
+    /// start before anything has been read.
     ///
     /// # Errors
     /// What cannot be started, and why.
@@ -82,30 +86,8 @@ impl App {
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
-        let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
-        let remember = filter::Remember {
-            keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
-            max: rules.max_remembered,
-        };
-        let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
-        let stage = filter::Stage {
-            input: decided_in,
-            output: kept,
-            settlements: settlements.clone(),
-            filters: Vec::new(),
-            remember,
-            failed: failed.clone(),
-        };
-        let filter = filter::run(stage, &tasks)?;
-        let stage = export::Export {
-            input: kept_in,
-            settlements,
-            store: Arc::clone(&store),
-            failed: failed.clone(),
-        };
-        let export = export::run(stage, &tasks);
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
         let registry = Arc::new(Registry::default());
         let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
@@ -122,6 +104,7 @@ impl App {
             export,
             exporter_type,
             registry,
+            plugin_dir: exporters.plugin_dir.clone(),
         });
         let state = ApiState {
             store,
@@ -177,6 +160,49 @@ impl App {
     }
 }
 
+/// The stages that traces flow through.
+struct Flow {
+    correlate: correlate::Handle,
+    filter: filter::Handle,
+    export: export::Handle,
+}
+
+/// Starts the stages from the entries to the exporters. They begin without plugins.
+fn start_flow(
+    tasks: &Tasks,
+    rules: correlate::Rules,
+    input: mpsc::Receiver<Batch>,
+    settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
+    failed: &mpsc::Sender<anyhow::Error>,
+) -> std::io::Result<Flow> {
+    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+    let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
+    let remember = filter::Remember {
+        keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+        max: rules.max_remembered,
+    };
+    let filter = filter::Stage {
+        input: decided_in,
+        output: kept,
+        settlements: settlements.clone(),
+        filters: Vec::new(),
+        remember,
+        failed: failed.clone(),
+    };
+    let export = export::Export {
+        input: kept_in,
+        settlements: settlements.clone(),
+        store: Arc::clone(store),
+        failed: failed.clone(),
+    };
+    Ok(Flow {
+        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        filter: filter::run(filter, tasks)?,
+        export: export::run(export, tasks),
+    })
+}
+
 /// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.
 fn start_correlate(
     tasks: &Tasks,
@@ -210,6 +236,7 @@ fn start_manager(
     let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
     Manager::new(Means {
         dir: config.plugin_dir.clone(),
+        cache_dir: config.cache_dir.clone(),
         selected: exporters::selected(config, &dropped_in)?,
         settings: exporters::settings(config),
         registry: Arc::clone(registry),
@@ -327,9 +354,11 @@ impl Pipeline for Stages {
             state: state(&exporter).to_owned(),
             required: exporter.required,
             exported: exporter.exported,
+            rejected: exporter.rejected,
             dropped: exporter.dropped,
             retries: exporter.retries,
             failures: exporter.failures,
+            waiting: exporter.queued as u64,
             last_error: exporter.holding.or(exporter.last_error),
             numbers: exporter.numbers,
             name: exporter.name,
@@ -345,15 +374,25 @@ impl Pipeline for Stages {
         self.source.snapshot()
     }
 
-    fn input(&self) -> Vec<(&'static str, u64)> {
+    fn input(&self) -> InputSummary {
         let counters = &self.correlate.counters;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        let mut counts = vec![("events", load(&counters.events)), ("unreadable_values", load(&counters.unreadable_values))];
-        counts.extend(counters.rejected());
         let summary = counters.summary();
-        counts.push(("open_bytes", summary.open_bytes as u64));
-        counts.push(("remembered_traces", summary.remembered as u64));
-        counts.push(("interned_name_bytes", Name::interned_bytes()));
-        counts
+        InputSummary {
+            events: load(&counters.events),
+            unreadable_values: load(&counters.unreadable_values),
+            rejected: counters.rejected().collect(),
+            open_bytes: summary.open_bytes as u64,
+            remembered_traces: summary.remembered as u64,
+            interned_name_bytes: Name::interned_bytes(),
+        }
+    }
+
+    fn plugins(&self) -> PluginsSummary {
+        PluginsSummary {
+            directory: self.plugin_dir.clone(),
+            directory_problem: self.registry.directory_problem(),
+            records: self.registry.records(),
+        }
     }
 }

@@ -3,12 +3,13 @@
 //! Must never: know who reads it, or what becomes of its traces.
 
 mod columns;
+mod numbers;
 mod strings;
 
 pub use columns::{AttributeColumns, Columns, ResourceColumns, SpanColumns, TraceColumns};
+pub use numbers::Numbers;
 pub use strings::Strings;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::encode::{self, OtlpSpans};
@@ -28,9 +29,9 @@ pub trait Resident: Send {
     /// Why there is none now, for people.
     fn report(&mut self) -> Result<Option<String>, String>;
 
-    /// Its own counters and gauges, by name.
-    fn numbers(&self) -> BTreeMap<String, f64> {
-        BTreeMap::new()
+    /// Its own counters and gauges.
+    fn numbers(&self) -> Numbers {
+        Numbers::default()
     }
 
     /// What its successor may take over; `None` when it is not the kind that has a state.

@@ -80,6 +80,8 @@ pub struct ExporterConfig {
     pub telemetry: Telemetry,
     /// Where plugins are dropped in.
     pub plugin_dir: Option<PathBuf>,
+    /// Where compiled plugins are kept.
+    pub cache_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -128,6 +130,7 @@ impl Config {
                 json_max_files: read.get("json_max_files", parse::count) as u64,
                 telemetry: Telemetry::read(&mut read, values),
                 plugin_dir: read.optional("plugin_dir").map(PathBuf::from),
+                cache_dir: read.optional("cache_dir").filter(|dir| dir != "off").map(PathBuf::from),
             },
             store: store::Limits {
                 max_traces: read.get("store_traces", parse::count),

@@ -66,6 +66,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", "MESHTRACE_LISTEN", "127.0.0.1:8090", "Address and port of the HTTP API"),
     setting("plugin_dir", "MESHTRACE_PLUGIN_DIR", "", "Directory whose *.wasm files are loaded as exporters"),
     setting(
+        "cache_dir",
+        "MESHTRACE_CACHE_DIR",
+        "",
+        "Directory where compiled plugins are kept, writable by nobody else; not set: $XDG_CACHE_HOME/meshtrace, else $HOME/.cache/meshtrace; off: nowhere",
+    ),
+    setting(
         "quiet_period",
         "MESHTRACE_QUIET_PERIOD",
         "5s",

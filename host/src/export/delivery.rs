@@ -52,6 +52,7 @@ impl Delivery {
                     stage: "export",
                     plugin: Some(plugin.to_owned()),
                     reason,
+                    trace: self.batch.traces().get(at).map(Arc::clone),
                 });
             }
             row.waiting -= 1;

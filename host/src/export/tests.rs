@@ -155,6 +155,10 @@ impl Stage {
     }
 }
 
+fn delivered(fates: Vec<Fate>) -> bool {
+    fates.iter().all(|fate| matches!(fate, Fate::Delivered))
+}
+
 fn delivers() -> impl FnMut(&TraceBatch) -> Outcome + Send + 'static {
     |_| Outcome::Delivered
 }
@@ -203,7 +207,7 @@ async fn a_successor_gets_what_the_old_one_was_stuck_with() {
     }
     stage.until("it is stuck", |x| x.holding.is_some()).await;
     stage.put("x", TERMS, vec![stage.fake("new", delivers())]).await.expect("it takes over in the middle of a pause");
-    assert_eq!(stage.settled(3).await, [Fate::Delivered, Fate::Delivered, Fate::Delivered]);
+    assert!(delivered(stage.settled(3).await));
     assert_eq!(stage.taken.by("new").len(), 3);
     stage.until("it holds no more", |x| x.holding.is_none()).await;
     stage.end().await;
@@ -221,7 +225,7 @@ async fn nobody_waits_for_an_exporter_that_was_taken_out() {
     // Its queue is full by now or soon, and the stage waits for room there.
     stage.send(&["4"]).await;
     stage.handle.remove("stuck");
-    assert_eq!(stage.settled(4).await, vec![Fate::Delivered; 4]);
+    assert!(delivered(stage.settled(4).await));
     assert_eq!(stage.taken.by("other"), ["1", "2", "3", "4"]);
     stage.end().await;
 }
@@ -300,7 +304,7 @@ async fn one_that_fails_at_everything_is_only_tried_now_and_then_until_it_works(
     let failures = stage.handle.summaries()[0].failures;
     assert!(failures < 20, "{failures} calls for 100 traces");
     works.store(true, Ordering::Relaxed);
-    assert_eq!(stage.settled(100).await, vec![Fate::Delivered; 100]);
+    assert!(delivered(stage.settled(100).await));
     stage.until("it is mended", |x| !x.broken && x.holding.is_none()).await;
     stage.end().await;
 }
@@ -315,7 +319,7 @@ async fn the_one_trace_that_kills_it_is_found_and_the_others_are_taken() {
     stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
     stage.send(&["1", "2", "poison", "3", "4", "5"]).await;
     let fates = stage.settled(6).await;
-    let dead: Vec<&Fate> = fates.iter().filter(|fate| **fate != Fate::Delivered).collect();
+    let dead: Vec<&Fate> = fates.iter().filter(|fate| !matches!(fate, Fate::Delivered)).collect();
     assert!(matches!(&dead[..], [Fate::Dead { stage: "export", plugin: Some(plugin), .. }] if plugin == "x"), "{dead:?}");
     assert_eq!(stage.taken.by("x").len(), 5);
     stage.end().await;

@@ -116,7 +116,8 @@ impl Seat {
         let status = Arc::clone(&self.status);
         let name = &*status.name;
         match self.on_failure {
-            OnFailure::DeadLetter if !works && !(self.worked && trial.failed_rows() == 1) => return self.hold(trial.anew(), reason),
+            // One alone is to blame only if the filter has decided on others since it last blamed one.
+            OnFailure::DeadLetter if !works && (trial.failed_rows() > 1 || !self.worked) => return self.hold(trial.anew(), reason),
             OnFailure::DeadLetter => {
                 tracing::error!(
                     filter = name,

@@ -45,7 +45,8 @@ pub(super) struct Row {
 impl Flow {
     /// `None` when there is nothing to flow.
     pub fn new(decided: Vec<Decided>) -> Option<Flow> {
-        let part = |Decided { trace, receipts, at_ms }| (Arc::new(trace), Row { receipts, at_ms, verdict: None });
+        // What came back from the dead letters comes as part 0, and that is decided anew whatever is remembered.
+        let part = |Decided { trace, receipts, at_ms, retry: _ }| (Arc::new(trace), Row { receipts, at_ms, verdict: None });
         let (traces, rows): (Vec<_>, Vec<_>) = decided.into_iter().map(part).unzip();
         (!rows.is_empty()).then(|| Flow {
             batch: Arc::new(TraceBatch::new(traces)),

@@ -46,8 +46,10 @@ impl Dropped {
             self.forget_first();
         }
         let (hash, until_ms) = (self.hasher.hash_one(id), at_ms.saturating_add(self.keep_ms));
-        self.by_hash.insert(hash, Memory { until_ms, sampling });
-        self.order.push_back((until_ms, hash));
+        let before = self.by_hash.insert(hash, Memory { until_ms, sampling });
+        if before.is_none_or(|before| before.until_ms != until_ms) {
+            self.order.push_back((until_ms, hash));
+        }
         while self.order.len() > self.max {
             self.forget_first();
         }
@@ -110,14 +112,15 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_the_bound_and_the_oldest_go() {
-        let mut dropped = Dropped::new(u64::MAX, 100);
+        let mut dropped = Dropped::new(1_000_000, 100);
         for number in 0..10_000 {
             dropped.remember(&id(number), sampling(), 0);
         }
         assert_eq!((dropped.len(), dropped.order.len()), (100, 100));
         assert!(dropped.get(&id(9_899)).is_none() && dropped.get(&id(9_900)).is_some());
-        for _ in 0..10_000 {
-            dropped.remember(&id(1), sampling(), 0);
+        for at_ms in 0..10_000 {
+            dropped.remember(&id(1), sampling(), at_ms);
+            dropped.remember(&id(1), sampling(), at_ms);
         }
         assert_eq!((dropped.len(), dropped.order.len()), (1, 100), "one that is dropped again and again takes no more either");
     }

@@ -28,7 +28,7 @@ impl Runner {
                 staying.push(decided);
                 continue;
             };
-            let Decided { trace, receipts, at_ms } = decided;
+            let Decided { trace, receipts, at_ms, retry: _ } = decided;
             gone.push(Gone {
                 trace: Arc::new(trace),
                 row: Row { receipts, at_ms, verdict: None },
@@ -123,6 +123,7 @@ impl Runner {
                     stage: "filter",
                     plugin: Some(filter.to_string()),
                     reason,
+                    trace: Some(trace),
                 }
             }
         };

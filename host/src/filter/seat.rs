@@ -117,7 +117,9 @@ impl Seat {
     /// It did not take that over; the old one stays.
     pub fn replace(&mut self, slot: Slot) -> Result<(), String> {
         let Slot { name: _, order, on_failure, mut filter } = slot;
-        if let (Ok(new), Some(state)) = (&mut filter, self.snapshot()) {
+        if let Ok(new) = &mut filter
+            && let Some(state) = self.snapshot()
+        {
             let name = &self.status.name;
             new.restore(&state)
                 .map_err(|why| format!("the new {name:?} could not take over from the one that runs, which stays: {why}"))?;

@@ -41,7 +41,7 @@ pub struct Stage {
     pub output: mpsc::Sender<FilteredBatch>,
     /// Where the receipts of the others go.
     pub settlements: mpsc::Sender<Settlement>,
-    /// The filters to begin with.
+    /// The filters to begin with, each name once.
     pub filters: Vec<Slot>,
     /// What late parts follow.
     pub remember: Remember,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Receipt, Sampling};
+use crate::model::{Receipt, Sampling, Trace};
 
 /// All receipts of one trace part (or of one entry that could not be decoded), disposed of together: the source settles them in
 /// one atomic step, so that what it would read again after a crash is always whole.
@@ -15,7 +15,7 @@ pub struct Settlement {
 }
 
 /// How entries were disposed of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Fate {
     /// Every required exporter took the trace.
     Delivered,
@@ -29,5 +29,7 @@ pub enum Fate {
         plugin: Option<String>,
         /// Why, for people.
         reason: String,
+        /// The trace part itself, where entries became one: the log may have lost them by now.
+        trace: Option<Arc<Trace>>,
     },
 }

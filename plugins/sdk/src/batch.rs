@@ -73,6 +73,12 @@ impl Batch {
         (index != 0).then(|| self.text(index))
     }
 
+    /// Number of strings, the absent string with index 0 among them: each distinct text of the batch has one index below it.
+    #[must_use]
+    pub fn string_count(&self) -> u32 {
+        self.strings.count()
+    }
+
     /// Traces `rows` as an OTLP `ExportTraceServiceRequest` (protobuf), made by the host. Rows that the batch does not have
     /// are left out.
     #[must_use]
