@@ -8,6 +8,8 @@ mod support;
 
 /// The captured events, from XADD to files and answers.
 mod captured;
+/// Compiled plugins on disk, and what of it is believed.
+mod compiled;
 /// Connections: TLS, passwords, other streams, and what breaks them.
 mod connection;
 /// Trees, lines and colours on standard output, and what never gets there.
@@ -20,6 +22,8 @@ mod dead_letters;
 mod dead_retry;
 /// What filters drop, keep and change, and what happens when they fail.
 mod filters;
+/// What plugins may send over HTTP, and what ends it.
+mod egress;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.
@@ -30,6 +34,8 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// Traces to a collector, decoded by OpenTelemetry's own packages.
+mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

@@ -8,7 +8,9 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, Pipeline, PluginSummary};
+use crate::api::{
+    self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary,
+};
 use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
 use crate::plugin::{Library, Manager, Means, Registry};
@@ -55,6 +57,7 @@ pub struct Stages {
     export: export::Handle,
     exporter_type: String,
     registry: Arc<Registry>,
+    plugin_dir: Option<PathBuf>,
 }
 
 impl App {
@@ -101,6 +104,7 @@ impl App {
             export,
             exporter_type,
             registry,
+            plugin_dir: exporters.plugin_dir.clone(),
         });
         let state = ApiState {
             store,
@@ -232,6 +236,7 @@ fn start_manager(
     let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
     Manager::new(Means {
         dir: config.plugin_dir.clone(),
+        cache_dir: config.cache_dir.clone(),
         selected: exporters::selected(config, &dropped_in)?,
         settings: exporters::settings(config),
         registry: Arc::clone(registry),
@@ -349,9 +354,11 @@ impl Pipeline for Stages {
             state: state(&exporter).to_owned(),
             required: exporter.required,
             exported: exporter.exported,
+            rejected: exporter.rejected,
             dropped: exporter.dropped,
             retries: exporter.retries,
             failures: exporter.failures,
+            waiting: exporter.queued as u64,
             last_error: exporter.holding.or(exporter.last_error),
             numbers: exporter.numbers,
             name: exporter.name,
@@ -367,15 +374,25 @@ impl Pipeline for Stages {
         self.source.snapshot()
     }
 
-    fn input(&self) -> Vec<(&'static str, u64)> {
+    fn input(&self) -> InputSummary {
         let counters = &self.correlate.counters;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        let mut counts = vec![("events", load(&counters.events)), ("unreadable_values", load(&counters.unreadable_values))];
-        counts.extend(counters.rejected());
         let summary = counters.summary();
-        counts.push(("open_bytes", summary.open_bytes as u64));
-        counts.push(("remembered_traces", summary.remembered as u64));
-        counts.push(("interned_name_bytes", Name::interned_bytes()));
-        counts
+        InputSummary {
+            events: load(&counters.events),
+            unreadable_values: load(&counters.unreadable_values),
+            rejected: counters.rejected().collect(),
+            open_bytes: summary.open_bytes as u64,
+            remembered_traces: summary.remembered as u64,
+            interned_name_bytes: Name::interned_bytes(),
+        }
+    }
+
+    fn plugins(&self) -> PluginsSummary {
+        PluginsSummary {
+            directory: self.plugin_dir.clone(),
+            directory_problem: self.registry.directory_problem(),
+            records: self.registry.records(),
+        }
     }
 }

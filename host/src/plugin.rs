@@ -3,6 +3,7 @@
 //! - `engine`: one engine for all, and its clock. `bindings`: the contract, generated from `wit/`. `surface`: what of it this host has.
 //! - `library`: bundled components and those in the plugin directory. `manifest`: what a `.toml` says. `component`: from a file's bytes to something
 //!   that can be started.
+//! - `compile`: from WebAssembly to machine code, beside everything else. `cache`: machine code on disk.
 //! - `manager`: keeps what runs in step with the directory, told by `watch`, by means of `loader`. `registry`: what people are told of it.
 //! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
 //!   `guest_state`: what they see. `getters`: the current batch. `convert`: what they answer.
@@ -13,6 +14,8 @@
 
 mod about;
 mod bindings;
+mod cache;
+mod compile;
 mod component;
 mod convert;
 mod counters;
@@ -36,6 +39,8 @@ mod surface;
 mod watch;
 
 pub use about::About;
+pub use cache::Cache;
+pub use compile::{Compiler, Origin};
 pub use component::{Component, Kind};
 pub use counters::{Counters, Denial};
 pub use engine::Engine;

@@ -72,6 +72,8 @@ impl HostBuilder {
             ("MESHTRACE_QUIET_PERIOD", "300ms"),
             ("MESHTRACE_PARENT_WAIT", "1s"),
             ("TRACE_TIMEOUT", "5s"),
+            // One for all tests: each plugin is compiled once, not once per host.
+            ("MESHTRACE_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled-plugins")),
         ];
         let environment = environment.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         HostBuilder {
@@ -169,7 +171,7 @@ impl HostBuilder {
         let port = free_port();
         let process = self.spawn(port);
         let mut host = Host { process, port, dir: self.dir };
-        // Compiling plugins takes a while when many tests do it at once.
+        // Plugins that no test has used since they were built are compiled first, which takes a while when many tests do it at once.
         let start = Instant::now();
         while !host.has_started() {
             if let Some(status) = host.process.try_wait().expect("a process") {

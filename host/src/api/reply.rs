@@ -61,6 +61,10 @@ pub(super) enum Failure {
     TraceUndecided(String),
     /// The statistics plugin does not run.
     StatisticsOff,
+    /// No plugin has this name, nor had one; with the names there are.
+    NoSuchPlugin(String, Vec<String>),
+    /// The plugin of this name has no report, or does not run.
+    NoReport(String),
     /// Somebody within was asked and did not answer; says who, and why if that is known.
     Unanswered(String),
     /// Another path.
@@ -88,6 +92,12 @@ impl IntoResponse for Failure {
                 StatusCode::NOT_FOUND,
                 json!({"error": "statistics are off", "variable": "TRACE_ENABLE_STATS", "expected": "true, at the next start"}),
             ),
+            Failure::NoSuchPlugin(name, known) => {
+                (StatusCode::NOT_FOUND, json!({"error": "no such plugin", "plugin": shown(&name), "plugins": known}))
+            }
+            Failure::NoReport(name) => {
+                (StatusCode::NOT_FOUND, json!({"error": "the plugin has no report, or does not run", "plugin": shown(&name)}))
+            }
             Failure::Unanswered(error) => (StatusCode::SERVICE_UNAVAILABLE, json!({"error": error})),
             Failure::NoSuchPath(path) => (StatusCode::NOT_FOUND, json!({"error": "no such path", "path": shown(&path), "paths": PATHS})),
             Failure::NoSuchMethod(method) => {

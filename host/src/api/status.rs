@@ -13,7 +13,9 @@ use axum::routing::get;
 use serde::{Serialize, Serializer};
 
 use self::filters::Filters;
-use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, PluginSummary, now_unix_ms, reply};
+pub(super) use self::filters::Reason;
+use super::plugins::OwnNumbers;
+use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, PluginSummary, now_unix_ms, reply};
 use crate::go_duration::GoDuration;
 use crate::source::StatusSnapshot;
 use crate::store::{Counts, Limits};
@@ -35,7 +37,7 @@ async fn status(State(api): State<Arc<Api>>) -> Response {
         filters: Filters::of(&filters),
         exporter: Exporter::of(&exporter),
         store: Stored::of(store.counts(), store.limits()),
-        input: Numbers(pipeline.input()),
+        input: input(pipeline.input()),
     };
     reply::document(StatusCode::OK, &status)
 }
@@ -49,6 +51,22 @@ struct Status<'a> {
     exporter: Exporter<'a>,
     store: Stored,
     input: Numbers,
+}
+
+/// What became of what was read; why entries are no events stands beside the rest.
+fn input(summary: InputSummary) -> Numbers {
+    let InputSummary {
+        events,
+        unreadable_values,
+        rejected,
+        open_bytes,
+        remembered_traces,
+        interned_name_bytes,
+    } = summary;
+    let mut numbers = vec![("events", events), ("unreadable_values", unreadable_values)];
+    numbers.extend(rejected);
+    numbers.extend([("open_bytes", open_bytes), ("remembered_traces", remembered_traces), ("interned_name_bytes", interned_name_bytes)]);
+    Numbers(numbers)
 }
 
 /// Counters by name.
@@ -67,6 +85,10 @@ struct Consumer<'a> {
     status: &'static str,
     last_error: Option<&'a str>,
     foreign_reader: Option<&'a str>,
+    /// Entries that nobody has read yet, as of a few seconds ago.
+    lag: Option<u64>,
+    /// Entries that were read and are not acknowledged, as of a few seconds ago.
+    pending: Option<u64>,
     entries_read: u64,
     entries_acknowledged: u64,
     entries_dead: u64,
@@ -83,6 +105,8 @@ impl<'a> Consumer<'a> {
             status: source.state.as_str(),
             last_error: source.last_error.as_deref(),
             foreign_reader: source.foreign_reader.as_deref(),
+            lag: source.lag,
+            pending: source.pending,
             entries_read: source.entries_read,
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,
@@ -145,7 +169,7 @@ struct Plugin<'a> {
     failures: u64,
     last_error: Option<&'a str>,
     /// The plugin's own counters and gauges.
-    metrics: &'a std::collections::BTreeMap<String, f64>,
+    metrics: OwnNumbers<'a>,
 }
 
 impl<'a> Plugin<'a> {
@@ -160,6 +184,9 @@ impl<'a> Plugin<'a> {
             failures,
             last_error,
             numbers,
+            // Of these `/plugins` tells.
+            rejected: _,
+            waiting: _,
         } = summary;
         Plugin {
             name,
@@ -170,7 +197,7 @@ impl<'a> Plugin<'a> {
             retries: *retries,
             failures: *failures,
             last_error: last_error.as_deref(),
-            metrics: numbers,
+            metrics: OwnNumbers(numbers),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! between two batches.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
@@ -13,6 +13,7 @@ use super::Exporter;
 use super::breaker::Breaker;
 use super::group::{Group, Item, Means};
 use super::suspects::{Attempt, Failed, Suspects, Work};
+use crate::batch::Numbers;
 use crate::patience::{PAUSE, Patience, jittered};
 
 /// The longest pause that an exporter may ask for.
@@ -42,6 +43,8 @@ pub(super) struct Lane {
     suspects: Suspects,
     /// Whether this lane is one too many.
     surplus: bool,
+    /// The exporter's own numbers, for people.
+    numbers: Arc<Mutex<Numbers>>,
     alarm: Alarm,
 }
 
@@ -86,6 +89,7 @@ impl Lane {
             name: group.name.clone(),
             failed: means.failed.clone(),
         };
+        let numbers = group.status.join();
         Lane {
             group,
             exporter,
@@ -95,6 +99,7 @@ impl Lane {
             runtime: means.tasks.runtime(),
             suspects: Suspects::new(),
             surplus: false,
+            numbers,
             alarm,
         }
     }
@@ -186,7 +191,7 @@ impl Lane {
     fn deliver(&mut self, mut work: Vec<Work>) {
         while !work.is_empty() {
             let attempts: Vec<Attempt> = std::mem::take(&mut work).into_iter().map(|work| self.attempt(work)).collect();
-            self.group.status.set_numbers(self.exporter.numbers());
+            *self.numbers.lock().unwrap_or_else(PoisonError::into_inner) = self.exporter.numbers();
             let judged = self.suspects.judge(attempts);
             for (item, rows) in judged.guilty {
                 self.bury(&item, rows);

@@ -1,8 +1,9 @@
 //! What an exporter has done, for people.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::batch::Numbers;
 
 /// Counted by an exporter's lanes, read by the API.
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ pub(super) struct Status {
     pub failures: AtomicU64,
     pub exported_at_burial: AtomicU64,
     words: Mutex<Words>,
+    numbers: Mutex<Vec<Weak<Mutex<Numbers>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +23,6 @@ struct Words {
     holding: Option<String>,
     broken: bool,
     last_error: Option<String>,
-    numbers: BTreeMap<String, f64>,
 }
 
 /// What one exporter has done since the start.
@@ -51,8 +52,8 @@ pub struct Summary {
     pub broken: bool,
     /// What went wrong last.
     pub last_error: Option<String>,
-    /// The plugin's own counters and gauges.
-    pub numbers: BTreeMap<String, f64>,
+    /// The plugin's own counters and gauges, those of all instances together.
+    pub numbers: Numbers,
 }
 
 impl Status {
@@ -76,13 +77,31 @@ impl Status {
         self.words(|words| words.broken = broken);
     }
 
-    pub fn set_numbers(&self, numbers: BTreeMap<String, f64>) {
-        self.words(|words| words.numbers = numbers);
+    /// Where an instance that joins is to write its numbers. They count until it is dropped.
+    pub fn join(&self) -> Arc<Mutex<Numbers>> {
+        let own = Arc::default();
+        let mut all = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|numbers| numbers.strong_count() > 0);
+        all.push(Arc::downgrade(&own));
+        own
+    }
+
+    fn numbers(&self) -> Numbers {
+        let living: Vec<_> = {
+            let all = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter_map(Weak::upgrade).collect()
+        };
+        let mut sum = Numbers::default();
+        for numbers in living {
+            sum.join(&numbers.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        sum
     }
 
     /// A copy; what the group knows besides is filled in there.
     pub fn summary(&self) -> Summary {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let numbers = self.numbers();
         self.words(|words| Summary {
             exported: count(&self.exported),
             rejected: count(&self.rejected),
@@ -92,7 +111,7 @@ impl Status {
             holding: words.holding.clone(),
             broken: words.broken,
             last_error: words.last_error.clone(),
-            numbers: words.numbers.clone(),
+            numbers,
             ..Summary::default()
         })
     }

@@ -1,12 +1,12 @@
 //! What a filter has done, for people.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::OnFailure;
 pub use super::reasons::ReasonCount;
 use super::reasons::Reasons;
+use crate::batch::Numbers;
 
 /// Written by the stage once per call, read by the API. Stays when a filter is replaced by another of its name.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct FilterStatus {
     pub swaps: AtomicU64,
     words: Mutex<Words>,
     reasons: Mutex<Reasons>,
-    numbers: Mutex<BTreeMap<String, f64>>,
+    numbers: Mutex<Numbers>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ pub struct FilterSummary {
     /// What went wrong last.
     pub last_error: Option<String>,
     /// Its own counters and gauges.
-    pub numbers: BTreeMap<String, f64>,
+    pub numbers: Numbers,
 }
 
 impl FilterStatus {
@@ -116,7 +116,7 @@ impl FilterStatus {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn set_numbers(&self, numbers: BTreeMap<String, f64>) {
+    pub fn set_numbers(&self, numbers: Numbers) {
         *self.numbers.lock().unwrap_or_else(PoisonError::into_inner) = numbers;
     }
 

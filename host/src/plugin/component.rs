@@ -6,7 +6,7 @@ use wasmtime::component::{HasSelf, InstancePre, Linker};
 use super::bindings::Exporter;
 use super::guest::Exports;
 use super::guest_state::GuestState;
-use super::{Engine, surface};
+use super::{Compiler, Engine, Origin, surface};
 
 /// The largest component file, in bytes.
 pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -48,11 +48,11 @@ impl std::fmt::Debug for Component {
 }
 
 impl Component {
-    /// Compiles `wasm`, the plugin called `name`.
+    /// Makes a component of `wasm`, the plugin called `name`; see [`Compiler::component`].
     ///
     /// # Errors
     /// Anything that keeps it from being a plugin of this host, in words for the operator.
-    pub fn compile(engine: &Engine, name: &str, wasm: &[u8]) -> anyhow::Result<Component> {
+    pub(super) fn compile(compiler: &Compiler, name: &str, wasm: &[u8]) -> anyhow::Result<(Component, Origin)> {
         if wasm.len() > MAX_BYTES {
             bail!("plugin {name:?}: the file has {} bytes; at most {MAX_BYTES} are loaded", wasm.len());
         }
@@ -64,10 +64,8 @@ impl Component {
                 "plugin {name:?}: this is a core module; expected a component. Build with --target wasm32-wasip2, or make a component of it with wasm-tools component new"
             );
         }
-        let component = wasmtime::component::Component::new(&engine.wasmtime, wasm)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("plugin {name:?}: the component is not valid; is the file complete?"))?;
-        Component::link(engine, name, &component)
+        let (code, origin) = compiler.code(wasm).with_context(|| format!("plugin {name:?}"))?;
+        Ok((Component::link(compiler.engine(), name, &code)?, origin))
     }
 
     /// Checks `component`, the plugin called `name`, against the contract and links it to the host.

@@ -83,7 +83,7 @@ impl Limits {
         }
     }
 
-    /// The limit in words, with the key that sets it: `256 MiB (limits.memory)`.
+    /// The limit in words, with the key that sets it: `256 MiB (limits.memory-bytes)`.
     pub(super) fn words(&self, limit: Limit) -> String {
         let value = self.value(limit);
         match limit {
@@ -165,7 +165,7 @@ impl Limit {
         match self {
             Limit::CallTime => "call-time",
             Limit::InitTime => "init-time",
-            Limit::Memory => "memory",
+            Limit::Memory => "memory-bytes",
             Limit::TableElements => "table-elements",
             Limit::Instances => "instances",
             Limit::Stack => "stack",

@@ -1,5 +1,6 @@
 //! From a definition to something that runs: read, compiled, started beside what runs under the name, and put in its place.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,7 +11,7 @@ use tokio::runtime::Handle as Runtime;
 use super::library::{Found, Source};
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
-use super::{Component, Engine, Grants, Instance, Kind, Setup, component};
+use super::{Cache, Compiler, Grants, Instance, Kind, Setup, component};
 use crate::export::{self, Exporter, Member, Terms};
 use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
@@ -19,7 +20,9 @@ pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send 
 
 /// Loads plugins, for the manager.
 pub(super) struct Loader {
-    pub engine: Engine,
+    pub compiler: Compiler,
+    /// Where no plugin may write: whoever can changes what runs, and what it may do.
+    pub guarded: Vec<PathBuf>,
     pub registry: Arc<Registry>,
     pub exporters: export::Handle,
     pub filters: filter::Handle,
@@ -66,7 +69,7 @@ impl Loader {
             })
         })?;
         self.registry.loading(name, Moment::Swapping);
-        let (kind, digest, version) = (loaded.kind, loaded.digest.clone(), loaded.about.version.clone());
+        let (kind, origin, digest, version) = (loaded.kind, loaded.origin, loaded.digest.clone(), loaded.about.version.clone());
         self.put(name, instances, &loaded).await.map_err(|reason| Failure {
             moment: Moment::Swapping,
             digest,
@@ -79,7 +82,13 @@ impl Loader {
             Some(Kind::Filter) if kind == Kind::Exporter => drop(self.filters.remove(name).await),
             _ => {}
         }
-        tracing::info!(plugin = name, version, kind = kind.as_str(), took_ms = begin.elapsed().as_millis() as u64, "plugin loaded");
+        tracing::info!(
+            plugin = name,
+            version,
+            kind = kind.as_str(),
+            took_ms = begin.elapsed().as_millis() as u64,
+            "plugin loaded, {origin}"
+        );
         Ok(kind)
     }
 
@@ -149,11 +158,17 @@ impl Loader {
         let wasm = found.source.read(component::MAX_BYTES as u64)?;
         digest.extend(Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")));
         reached(Moment::Compiling);
-        let component = Component::compile(&self.engine, name, &wasm)?;
+        let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
-        let (config, grants) = (self.settings)(name)?;
-        let config = manifest.config.clone().unwrap_or(config);
-        let grants = manifest.grants.clone().unwrap_or(grants);
+        let (config, grants) = match (manifest.config.clone(), manifest.grants.clone()) {
+            (Some(config), Some(grants)) => (config, grants),
+            (own_config, own_grants) => {
+                let (config, grants) = (self.settings)(name)?;
+                (own_config.unwrap_or(config), own_grants.unwrap_or(grants))
+            }
+        };
+        let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
+        self.check(name, &grants, trusted)?;
         let setup = Setup {
             name: name.into(),
             config,
@@ -177,6 +192,7 @@ impl Loader {
             on_failure: manifest.on_failure.unwrap_or_else(|| default_on_failure(&found.source)),
             about,
             source: found.source.describe(),
+            origin,
             digest: digest.clone(),
             bytes: wasm.len(),
             manifest,
@@ -184,6 +200,27 @@ impl Loader {
             at: SystemTime::now(),
         };
         Ok(Prepared { instances, loaded })
+    }
+}
+
+impl Loader {
+    /// A plugin that could write where plugins, their `.toml` or their compiled code lie could grant itself everything. One that comes with the host
+    /// and is told by the documented settings where to write is trusted not to.
+    fn check(&self, name: &str, grants: &Grants, trusted: bool) -> anyhow::Result<()> {
+        for dir in grants.dirs.iter().filter(|dir| dir.write) {
+            let Some(guarded) = self.guarded.iter().find(|guarded| Cache::lies_in(guarded, &dir.host)) else { continue };
+            let (dir, guarded) = (dir.host.display(), guarded.display());
+            if !trusted {
+                bail!(
+                    "it is to write in {dir}, where {guarded} lies: whoever writes there decides what plugins run and what they may do; choose another directory"
+                );
+            }
+            tracing::warn!(
+                plugin = name,
+                "it writes in {dir}, where {guarded} lies, which decides what plugins run; better choose another directory"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use super::loader::{Failure, Loader, Settings, is_required};
 use super::manifest::Manifest;
 use super::registry::Registry;
 use super::watch::Watch;
-use super::{Engine, Kind};
+use super::{Cache, Compiler, Engine, Kind};
 use crate::{export, filter};
 
 /// A state of a file is loaded when it has lasted this long.
@@ -34,6 +34,8 @@ const TOGETHER: Duration = Duration::from_millis(20);
 pub struct Means {
     /// The plugin directory.
     pub dir: Option<std::path::PathBuf>,
+    /// Where compiled code is kept, if anywhere.
+    pub cache_dir: Option<std::path::PathBuf>,
     /// Plugins that run whatever lies there.
     pub selected: BTreeSet<String>,
     /// What plugins get by name.
@@ -91,6 +93,7 @@ impl Manager {
     pub fn new(means: Means) -> anyhow::Result<Manager> {
         let Means {
             dir,
+            cache_dir,
             selected,
             settings,
             registry,
@@ -98,8 +101,12 @@ impl Manager {
             filters,
             runtime,
         } = means;
+        let engine = Engine::new()?;
+        let guarded = dir.iter().chain(&cache_dir).cloned().collect();
+        let cache = cache_dir.map(|dir| Cache::open(dir, &engine));
         let loader = Loader {
-            engine: Engine::new()?,
+            compiler: Compiler::new(engine, cache),
+            guarded,
             registry,
             exporters,
             filters,

@@ -383,7 +383,7 @@ mod tests {
             max_traces: 10,
             instances: 2,
             queue: 8,
-            config: Some(r#"{"endpoint":"x","ratio":0.5,"at":"2026-01-02T03:04:05Z","list":[1,true]}"#.into()),
+            config: Some(r#"{"at":"2026-01-02T03:04:05Z","endpoint":"x","list":[1,true],"ratio":0.5}"#.into()),
             grants: Some(grants),
             limits: Limits {
                 call_time: Duration::from_secs(1),

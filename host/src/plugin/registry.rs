@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::manifest::Manifest;
-use super::{About, Counters, Grants, Kind};
+use super::{About, Counters, Grants, Kind, Origin};
 use crate::filter::OnFailure;
 
 /// Events that are kept of one plugin.
@@ -24,6 +24,8 @@ pub struct Loaded {
     pub about: About,
     /// Where its component came from.
     pub source: String,
+    /// Where its machine code came from.
+    pub origin: Origin,
     /// SHA-256 of the component, hex.
     pub digest: String,
     /// Size of the component, bytes.

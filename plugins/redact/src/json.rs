@@ -26,10 +26,14 @@ pub(crate) fn redact(rules: &Rules, text: &str, plan: Plan, form: Form, depth: u
         is_json,
         depth,
         splices: Vec::new(),
+        gone: false,
         tally: Tally::default(),
     };
     walk.values(0..text.len(), plan);
     tally.add(walk.tally);
+    if walk.gone {
+        return Fate::Remove;
+    }
     let (walked, done) = walk.spliced();
     let mut spots = rules.spots(&walked, plan, if is_json { Whose::Own } else { Whose::All });
     // What has been replaced is not to be found again: a hash would be hashed.
@@ -55,6 +59,8 @@ struct Walk<'a> {
     depth: u32,
     /// What takes which place, in order.
     splices: Vec<(Range<usize>, String)>,
+    /// Whether a rule removes the text for what stands in it between quotes, and it is no JSON in which a part could go.
+    gone: bool,
     tally: Tally,
 }
 
@@ -118,6 +124,7 @@ impl Walk<'_> {
     fn settle(&mut self, range: Range<usize>, fate: Fate) {
         match fate {
             Fate::Same => {}
+            Fate::Remove if !self.is_json => self.gone = true,
             Fate::Remove => self.splices.push((range, NOTHING.to_owned())),
             Fate::Text(text) | Fate::Json(text) => self.splices.push((range, encoded(text))),
         }

@@ -1,10 +1,9 @@
 //! The part of the status that is about filters.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::api::FiltersSummary;
+use crate::api::plugins::OwnNumbers;
 use crate::filter::{Counts, FilterSummary, ReasonCount};
 
 #[derive(Serialize)]
@@ -57,14 +56,27 @@ struct Filter<'a> {
     holding: Option<&'a str>,
     last_error: Option<&'a str>,
     /// The plugin's own counters and gauges.
-    metrics: &'a BTreeMap<String, f64>,
+    metrics: OwnNumbers<'a>,
 }
 
+/// What a filter kept and dropped for one reason.
 #[derive(Serialize)]
-struct Reason<'a> {
+pub(in crate::api) struct Reason<'a> {
+    /// `null`: it gave none.
     reason: Option<&'a str>,
     kept: u64,
     dropped: u64,
+}
+
+impl<'a> Reason<'a> {
+    pub(in crate::api) fn of(count: &'a ReasonCount) -> Self {
+        let ReasonCount { reason, kept, dropped } = count;
+        Reason {
+            reason: reason.as_deref(),
+            kept: *kept,
+            dropped: *dropped,
+        }
+    }
 }
 
 impl<'a> Filter<'a> {
@@ -89,11 +101,6 @@ impl<'a> Filter<'a> {
             last_error,
             numbers,
         } = summary;
-        let reason = |ReasonCount { reason, kept, dropped }: &'a ReasonCount| Reason {
-            reason: reason.as_deref(),
-            kept: *kept,
-            dropped: *dropped,
-        };
         Filter {
             name,
             state,
@@ -109,10 +116,10 @@ impl<'a> Filter<'a> {
             edits: *edits,
             refused_edits: *refused_edits,
             swaps: *swaps,
-            reasons: reasons.iter().map(reason).collect(),
+            reasons: reasons.iter().map(Reason::of).collect(),
             holding: holding.as_deref(),
             last_error: last_error.as_deref(),
-            metrics: numbers,
+            metrics: OwnNumbers(numbers),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A running stage, and filters that do what a test says.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::batch::{Resident, TraceBatch};
+use crate::batch::{Numbers, Resident, TraceBatch};
 use crate::filter::{self, Filter, FilterSummary, FilteredBatch, Handle, Remember, Stage};
 use crate::source::{Fate, Settlement};
 use crate::tasks::Tasks;
@@ -97,8 +96,11 @@ impl Resident for Fake {
         Ok(Some("{}".to_owned()))
     }
 
-    fn numbers(&self) -> BTreeMap<String, f64> {
-        [("n".to_owned(), 1.0)].into()
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            counters: [("n".to_owned(), 1)].into(),
+            ..Numbers::default()
+        }
     }
 
     fn snapshot(&mut self) -> Result<Option<Vec<u8>>, String> {

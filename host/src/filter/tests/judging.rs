@@ -132,7 +132,7 @@ async fn what_was_decided_is_counted_by_filter_and_reason() {
         dropped,
     };
     assert_eq!(filter.reasons, [count(None, 0, 1), count(Some("errors"), 3, 0), count(Some("rate"), 0, 2)]);
-    assert_eq!((filter.state, filter.numbers), ("running", [("n".to_owned(), 1.0)].into()));
+    assert_eq!((filter.state, filter.numbers.counters), ("running", [("n".to_owned(), 1)].into()));
     let counts = Counts {
         kept: 4,
         dropped: 3,
