@@ -20,6 +20,8 @@ mod dead_command;
 mod dead_letters;
 /// What nobody took is tried again.
 mod dead_retry;
+/// What filters drop, keep and change, and what happens when they fail.
+mod filters;
 /// What plugins may send over HTTP, and what ends it.
 mod egress;
 /// Who else reads our consumer group.

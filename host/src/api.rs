@@ -10,6 +10,7 @@ mod connection;
 mod decision;
 mod health;
 mod list;
+mod metrics;
 mod params;
 mod pipeline;
 mod plugins;
@@ -51,7 +52,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths there are, for whoever asked for another.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     status::PATH,
     list::PATH,
     search::PATH,
@@ -62,6 +63,7 @@ const PATHS: [&str; 12] = [
     plugins::PATH,
     plugins::ONE_PATH,
     plugins::REPORT_PATH,
+    metrics::PATH,
     health::PATH,
     ready::PATH,
 ];
@@ -126,6 +128,7 @@ fn routes(api: Api) -> Router {
         .merge(trace::routes())
         .merge(decision::route())
         .merge(plugins::routes())
+        .merge(metrics::route())
         .merge(health::route())
         .merge(ready::route())
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })

@@ -3,6 +3,7 @@
 mod decisions;
 mod failures;
 mod fake;
+mod metrics;
 mod plugins;
 mod serving;
 mod shapes;

@@ -22,6 +22,16 @@ pub enum SourceState {
 }
 
 impl SourceState {
+    /// All of them.
+    pub const ALL: [SourceState; 6] = [
+        SourceState::Disabled,
+        SourceState::Starting,
+        SourceState::Connecting,
+        SourceState::Recovering,
+        SourceState::Running,
+        SourceState::Stopped,
+    ];
+
     /// One lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {

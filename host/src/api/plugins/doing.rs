@@ -23,6 +23,8 @@ pub(in crate::api) enum Doing {
 }
 
 impl Doing {
+    pub(in crate::api) const ALL: [Doing; 6] = [Doing::Loading, Doing::Running, Doing::Holding, Doing::Broken, Doing::Failed, Doing::Gone];
+
     pub(in crate::api) fn of(one: &One<'_>) -> Doing {
         let Record { loaded, loading, problem, .. } = one.record;
         let stage = one.exporter.map(|exporter| exporter.state.as_str()).or(one.filter.map(|filter| filter.state));

@@ -97,6 +97,16 @@ impl Pipeline for Fake {
         if let Some(error) = &self.error {
             status.set_error(error.clone());
         }
+        for (counter, count) in [
+            (&status.entries_read, 200),
+            (&status.entries_acknowledged, 190),
+            (&status.entries_dead, 3),
+            (&status.entries_trimmed, 4),
+            (&status.disconnects, 5),
+            (&status.entries_refused, 6),
+        ] {
+            counter.store(count, std::sync::atomic::Ordering::Relaxed);
+        }
         status.set_backlog(Some(30), Some(12));
         status.snapshot()
     }

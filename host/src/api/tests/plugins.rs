@@ -50,7 +50,7 @@ fn event(number: u64, what: &'static str, digest: &str, reason: Option<&str>) ->
 }
 
 /// One that runs, and whose successor could not be loaded while a third one is.
-fn console() -> Record {
+pub(super) fn console() -> Record {
     let manifest = Manifest::parse(TOML).unwrap();
     let grants = manifest.grants.clone().unwrap();
     let counters = Counters::default();
@@ -75,7 +75,7 @@ fn console() -> Record {
     }
 }
 
-fn known(records: Vec<(&str, Record)>) -> ApiState {
+pub(super) fn known(records: Vec<(&str, Record)>) -> ApiState {
     let plugins = PluginsSummary {
         directory: Some("/plugins".into()),
         directory_problem: problem(None),
