@@ -3,18 +3,23 @@
 //! - `engine`: one engine for all, and its clock. `bindings`: the contract, generated from `wit/`. `surface`: what of it this host has.
 //! - `library`: bundled components and those in the plugin directory. `component`: from a file's bytes to something that can be started.
 //! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
-//!   `guest_state`: what they see. `getters`: the current batch. `convert`: what they answer.
-//! - `setup`: what it is started with. `grants`: what it may do besides, `http`: over the network. `limits`: how much of everything, `limiter`: of
-//!   memory. `counters`: what is counted of it.
+//!   `guest_state`: what they see. `getters`: the current batch. `logging`: its lines. `convert`: what it answers. `failure`: what is said of it
+//!   when it does not. `text`: its texts, made fit to be read.
+//! - `setup`: what it is started with, `schema`: whether it takes that,
+//!   `schema_size`: whether that can be told. `grants`: what it may do besides, `wasi`: how that is made
+//!   so, `access`: what it was denied, `http`: the same over the network. `limits`: how much of everything, `limiter`: of
+//!   memory, `log_budget`: of the log. `counters`: what is counted of it.
 //!
 //! Must never: let a guest's failure become the host's.
 
 mod about;
+mod access;
 mod bindings;
 mod component;
 mod convert;
 mod counters;
 mod engine;
+mod failure;
 mod getters;
 mod grants;
 mod guest;
@@ -24,13 +29,21 @@ mod instance;
 mod library;
 mod limiter;
 mod limits;
+mod log_budget;
+mod logging;
 mod running;
+mod schema;
+mod schema_size;
 mod setup;
 mod surface;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wasi;
 
 pub use about::About;
 pub use component::{Component, Kind};
-pub use counters::{Counters, Denial};
+pub use counters::{Counters, Denial, Failed};
 pub use engine::Engine;
 pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;

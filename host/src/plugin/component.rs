@@ -6,7 +6,7 @@ use wasmtime::component::{HasSelf, InstancePre, Linker};
 use super::bindings::Exporter;
 use super::guest::Exports;
 use super::guest_state::GuestState;
-use super::{Engine, surface};
+use super::{Engine, surface, wasi};
 
 /// The largest component file, in bytes.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -89,7 +89,7 @@ impl Component {
 
 fn linker(engine: &Engine) -> anyhow::Result<Linker<GuestState>> {
     let mut linker = Linker::new(&engine.wasmtime);
-    let wasi = wasmtime_wasi::p2::add_to_linker_async(&mut linker);
+    let wasi = wasi::link(&mut linker);
     let http = wasi.and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker));
     // Filters import what exporters do.
     let linked = http.and_then(|()| Exporter::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state));

@@ -16,11 +16,13 @@ pub struct Limits {
     pub table_elements: usize,
     /// Core instances, memories and tables of one component, each. 64: real ones have a handful.
     pub instances: usize,
-    /// Bytes that an instance may log in a second, its standard output and error included unless granted; a burst may be as large. 64 KiB.
+    /// Bytes that a plugin may log in a second, all of its instances together, standard output and error included unless granted; a burst may
+    /// be as large. 64 KiB.
     pub log_bytes_per_second: usize,
     /// Bytes of one log message; the rest of it is cut off. 16 KiB.
     pub log_message_bytes: usize,
-    /// Bytes that one call may hand to the host: outcomes, decisions with their edits, reports, snapshots, log messages. 16 MiB.
+    /// Bytes that a guest may hand to the host at once: an answer (an outcome, decisions with their edits, a report, a snapshot), or what it calls
+    /// a host function with. 16 MiB.
     pub result_bytes: usize,
     /// Bytes of one text among them that people read: reasons, error texts. What is longer is cut off. 4 KiB.
     pub text_bytes: usize,
@@ -83,7 +85,7 @@ impl Limits {
         }
     }
 
-    /// The limit in words, with the key that sets it: `256 MiB (limits.memory)`.
+    /// The limit in words, with the key that sets it: `256 MiB (limits.memory-bytes)`.
     pub(super) fn words(&self, limit: Limit) -> String {
         let value = self.value(limit);
         match limit {
@@ -165,7 +167,7 @@ impl Limit {
         match self {
             Limit::CallTime => "call-time",
             Limit::InitTime => "init-time",
-            Limit::Memory => "memory",
+            Limit::Memory => "memory-bytes",
             Limit::TableElements => "table-elements",
             Limit::Instances => "instances",
             Limit::Stack => "stack",
