@@ -6,12 +6,14 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PLUGINS: [&str; 3] = ["console", "json", "stats"];
+const PLUGINS: [&str; 6] = ["console", "json", "otlp", "redact", "sampling", "stats"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
-    for watched in ["wit", "plugins/Cargo.toml", "plugins/Cargo.lock", "plugins/sdk", "plugins/console", "plugins/json", "plugins/stats"] {
+    let plugins = PLUGINS.map(|plugin| format!("plugins/{plugin}"));
+    let watched = ["wit", "plugins/Cargo.toml", "plugins/Cargo.lock", "plugins/sdk"].map(str::to_owned);
+    for watched in watched.iter().chain(&plugins) {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     write_surface(&root.join("wit"), &out)?;

@@ -8,20 +8,34 @@ mod support;
 
 /// The captured events, from XADD to files and answers.
 mod captured;
+/// Compiled plugins on disk, and what of it is believed.
+mod compiled;
 /// Connections: TLS, passwords, other streams, and what breaks them.
 mod connection;
 /// Trees, lines and colours on standard output, and what never gets there.
 mod console;
+/// What nobody took is looked at, or removed.
+mod dead_command;
 /// Entries that nobody can decode.
 mod dead_letters;
+/// What nobody took is tried again.
+mod dead_retry;
+/// What plugins may send over HTTP, and what ends it.
+mod egress;
+/// What filters drop, keep and change, and what happens when they fail.
+mod filters;
 /// Who else reads our consumer group.
 mod groups;
+/// The plugin directory, changed while traces flow.
+mod hot_reload;
 /// The API's shapes, pages, refusals and bounds.
 mod http;
 /// Files and lines of JSON, whatever ids, repeats and directories do.
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// Traces to a collector, decoded by OpenTelemetry's own packages.
+mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

@@ -53,9 +53,9 @@ fn what_is_dropped_in_gets_every_trace_beside_the_bundled_exporters() {
     let count = |text: &String| text.strip_suffix(" traces").and_then(|count| count.parse::<usize>().ok()).expect("a count");
     assert_eq!(taken(&host, "ahead").iter().map(count).sum::<usize>(), 50);
     assert_eq!(host.json_files().into_keys().collect::<Vec<_>>(), ids);
-    let row = |name: &str| json!({"name": name, "state": "running", "required": true, "exported": 50, "retries": 0, "failures": 0, "last_error": null});
+    let row = |name: &str| json!({"name": name, "state": "running", "required": true, "exported": 50, "dropped": 0, "retries": 0, "failures": 0, "last_error": null});
     assert_eq!([host.plugin("ahead"), host.plugin("json"), host.plugin("trap")], [row("ahead"), row("json"), row("trap")]);
-    eventually("the plugin's own counter is shown", || (host.plugin_metrics("json") == json!({"files_written": 50.0})).then_some(()));
+    eventually("the plugin's own counter is shown", || (host.plugin_metrics("json") == json!({"files_written": 50})).then_some(()));
 }
 
 /// Scenario: the component in the plugin directory has the name of a bundled one.
@@ -136,7 +136,7 @@ fn a_trap_costs_nothing_but_the_trace_that_makes_it() {
     let poison = [lone("poison-1", "poison"), lone("poison-2", "poison"), span("poison-2", "b", Some("a")), lone("poison-3", "poison")];
     let mut places = publish(&mut connection, STREAM, &poison[..1]);
     eventually("the first has failed", || (trap()["failures"].as_u64() >= Some(2)).then_some(()));
-    assert_eq!(trap()["state"], "holding", "whether the exporter ever works is not known yet");
+    assert_ne!(trap()["state"], "running", "whether the exporter ever works is not known yet");
     let (ids, mut entries) = numbered_traces(40);
     entries.splice(60..60, poison[1..3].to_vec());
     places.extend_from_slice(&publish(&mut connection, STREAM, &entries[..119])[60..62]);
@@ -170,12 +170,11 @@ fn an_exporter_that_fails_at_everything_is_waited_for() {
         publish(&mut connection, STREAM, &[lone(&number.to_string(), "poison")]);
         eventually("the other exporter has it", || (host.json_files().len() == number).then_some(()));
     }
+    eventually("it is only tried now and then", || (host.plugin("trap")["state"] == "broken").then_some(()));
     let failures = host.plugin("trap")["failures"].as_u64();
-    eventually("it is tried again and again", || {
-        (host.plugin("trap")["failures"].as_u64() >= failures.map(|count| count + 8)).then_some(())
-    });
+    eventually("it is tried again all the same", || (host.plugin("trap")["failures"].as_u64() > failures).then_some(()));
     let trap = host.plugin("trap");
-    assert_eq!((&trap["state"], &trap["exported"]), (&json!("holding"), &json!(0)));
+    assert_eq!((&trap["state"], &trap["exported"]), (&json!("broken"), &json!(0)));
     assert_eq!((pending(&mut connection, GROUP), dead_letters(&mut connection).len()), (6, 0));
     assert!(host.terminate().success(), "{}", host.stderr());
     assert_eq!((pending(&mut connection, GROUP), dead_letters(&mut connection).len()), (6, 0));
@@ -197,8 +196,7 @@ fn an_exporter_that_asks_for_a_pause_gets_everything_afterwards() {
     wait_until_settled(&mut connection, GROUP);
     assert_eq!(sorted(taken(&host, "retry")), ids);
     let said = "the plugin asked to be offered it again";
-    let expected =
-        json!({"name": "retry", "state": "running", "required": true, "exported": 20, "retries": 3, "failures": 0, "last_error": said});
+    let expected = json!({"name": "retry", "state": "running", "required": true, "exported": 20, "dropped": 0, "retries": 3, "failures": 0, "last_error": said});
     assert_eq!(host.plugin("retry"), expected);
 }
 

@@ -1,10 +1,13 @@
 //! Servers, events and patience for the tests.
 
 pub mod certificates;
+pub mod collector;
+pub mod dead;
 pub mod events;
 pub mod foreign;
 pub mod guests;
 pub mod host;
+pub mod plugin_dir;
 pub mod redis_server;
 
 use std::time::{Duration, Instant};

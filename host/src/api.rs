@@ -7,10 +7,13 @@
 //! known by an earlier stage. Only this stage knows axum and HTTP.
 
 mod connection;
+mod decision;
 mod health;
 mod list;
+mod metrics;
 mod params;
 mod pipeline;
+mod plugins;
 mod ready;
 mod reply;
 mod search;
@@ -32,7 +35,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
 
 use self::connection::{BoundedListener, Bounds};
 use self::reply::Failure;
@@ -49,8 +52,21 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths there are, for whoever asked for another.
-const PATHS: [&str; 8] =
-    [status::PATH, list::PATH, search::PATH, stats::PATH, trace::PATH, trace::REGISTRY_PATH, health::PATH, ready::PATH];
+const PATHS: [&str; 13] = [
+    status::PATH,
+    list::PATH,
+    search::PATH,
+    stats::PATH,
+    trace::PATH,
+    decision::PATH,
+    trace::REGISTRY_PATH,
+    plugins::PATH,
+    plugins::ONE_PATH,
+    plugins::REPORT_PATH,
+    metrics::PATH,
+    health::PATH,
+    ready::PATH,
+];
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -110,6 +126,9 @@ fn routes(api: Api) -> Router {
         .merge(search::route())
         .merge(stats::route())
         .merge(trace::routes())
+        .merge(decision::route())
+        .merge(plugins::routes())
+        .merge(metrics::route())
         .merge(health::route())
         .merge(ready::route())
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })

@@ -8,25 +8,30 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{self, Answer, ApiState, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
-use crate::config::{Config, SourceConfig};
+use crate::api::{
+    self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary,
+};
+use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::model::{Name, Trace, TraceId};
+use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
 use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::{correlate, export, exporters};
+use crate::{correlate, export, exporters, filter};
 
 /// Batches of entries on their way to the correlator, at most.
 const ENTRY_QUEUE: usize = 4;
-/// Batches of decided traces on their way to the exporters, at most.
+/// Batches of decided traces on their way to the filters, at most.
 const TRACE_QUEUE: usize = 4;
+/// Batches of kept traces on their way to the exporters, at most.
+const KEPT_QUEUE: usize = 4;
 /// Settlements on their way back, at most.
 const SETTLEMENT_QUEUE: usize = 1_024;
 /// From the signal to the end, at most.
 const DRAIN: Duration = Duration::from_secs(10);
-/// From the signal until exporters stop repeating what they could not deliver.
+/// From the signal until what failed is not tried again.
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// A running host.
@@ -48,12 +53,16 @@ pub struct App {
 pub struct Stages {
     source: Arc<SourceStatus>,
     correlate: correlate::Handle,
+    filter: filter::Handle,
     export: export::Handle,
     exporter_type: String,
+    registry: Arc<Registry>,
+    plugin_dir: Option<PathBuf>,
 }
 
 impl App {
-    /// Starts everything that `config` wants. Exporters come first: an exporter that cannot start stops the start before anything has been read.
+    /// Starts everything that `config` wants. Plugins come before the source: one that traces would have to wait for and that cannot be loaded stops the
+    /// start before anything has been read.
     ///
     /// # Errors
     /// What cannot be started, and why.
@@ -67,32 +76,20 @@ impl App {
             listen,
             log: _,
         } = config;
-        let mut tasks = Tasks::new(tokio::runtime::Handle::current());
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("MESHTRACE_LISTEN={listen}: the API cannot listen there"))?;
         let api_address = listener.local_addr()?;
         let exporter_type = exporters.kind.clone();
-        let json_dir = exporters::json_dir(&exporters);
-        // Compiling takes the processor for a while; the API's threads stay free meanwhile.
-        let runtime = tasks.runtime();
-        let workers =
-            tokio::task::spawn_blocking(move || exporters::start(&exporters, &runtime)).await.context("starting the exporters")??;
         let store = Arc::new(Store::new(store));
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
-        let (output, decided_in) = mpsc::channel(TRACE_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let correlate = start_correlate(&tasks, rules, input, output, settlements.clone())?;
-        let stage = export::Export {
-            input: decided_in,
-            settlements,
-            store: Arc::clone(&store),
-            workers,
-            failed: failed.clone(),
-        };
-        let export = export::run(stage, &mut tasks)?;
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
+        let registry = Arc::new(Registry::default());
+        let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
             out: entries,
             settlements: settlements_in,
@@ -100,19 +97,28 @@ impl App {
             stop: stopping.clone(),
             failed,
         };
-        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
         let stages = Arc::new(Stages {
             source: status,
             correlate,
+            filter,
             export,
             exporter_type,
+            registry,
+            plugin_dir: exporters.plugin_dir.clone(),
         });
         let state = ApiState {
             store,
             pipeline: Arc::clone(&stages) as Arc<dyn Pipeline>,
             enabled,
         };
-        serve_api(&tasks, listener, state, stopping);
+        // From now on one may see what is being loaded; nothing is read before all of it runs.
+        stages.source.set_state(SourceState::Starting);
+        serve_api(&tasks, listener, state, stopping.clone());
+        manager.start().await?;
+        stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
+        let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
+        tasks.spawn("plugins", manager.run(stopping));
+        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
         Ok(App {
             tasks,
             stop,
@@ -142,7 +148,9 @@ impl App {
     pub async fn stop(self) -> anyhow::Result<()> {
         let App { tasks, stop, failures: _, stages, .. } = self;
         tracing::info!("stopping: what is complete is exported and acknowledged, the rest stays in the log");
-        stages.export.end_patience_at(Instant::now() + PATIENCE);
+        let until = Instant::now() + PATIENCE;
+        stages.filter.end_patience_at(until);
+        stages.export.end_patience_at(until);
         // Nobody listens any more if everything has ended already.
         let _ = stop.send(true);
         match tasks.ended(DRAIN).await {
@@ -150,6 +158,49 @@ impl App {
             Err(names) => Err(anyhow!("still running after {} s, left behind: {}", DRAIN.as_secs(), names.join(", "))),
         }
     }
+}
+
+/// The stages that traces flow through.
+struct Flow {
+    correlate: correlate::Handle,
+    filter: filter::Handle,
+    export: export::Handle,
+}
+
+/// Starts the stages from the entries to the exporters. They begin without plugins.
+fn start_flow(
+    tasks: &Tasks,
+    rules: correlate::Rules,
+    input: mpsc::Receiver<Batch>,
+    settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
+    failed: &mpsc::Sender<anyhow::Error>,
+) -> std::io::Result<Flow> {
+    let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
+    let (kept, kept_in) = mpsc::channel(KEPT_QUEUE);
+    let remember = filter::Remember {
+        keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+        max: rules.max_remembered,
+    };
+    let filter = filter::Stage {
+        input: decided_in,
+        output: kept,
+        settlements: settlements.clone(),
+        filters: Vec::new(),
+        remember,
+        failed: failed.clone(),
+    };
+    let export = export::Export {
+        input: kept_in,
+        settlements: settlements.clone(),
+        store: Arc::clone(store),
+        failed: failed.clone(),
+    };
+    Ok(Flow {
+        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        filter: filter::run(filter, tasks)?,
+        export: export::run(export, tasks),
+    })
 }
 
 /// Starts the correlator on a thread of its own: it never waits for anything but its neighbours.
@@ -173,6 +224,26 @@ fn start_correlate(
     let runtime = tasks.runtime();
     tasks.spawn_thread("correlate".into(), move || runtime.block_on(correlate::run(stage)))?;
     Ok(handle)
+}
+
+/// A manager for the plugins that the settings and the plugin directory define; it has loaded nothing yet.
+fn start_manager(
+    config: &ExporterConfig,
+    registry: &Arc<Registry>,
+    filters: &filter::Handle,
+    exporters: &export::Handle,
+) -> anyhow::Result<Manager> {
+    let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
+    Manager::new(Means {
+        dir: config.plugin_dir.clone(),
+        cache_dir: config.cache_dir.clone(),
+        selected: exporters::selected(config, &dropped_in)?,
+        settings: exporters::settings(config),
+        registry: Arc::clone(registry),
+        exporters: exporters.clone(),
+        filters: filters.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    })
 }
 
 /// What a source is connected to.
@@ -229,9 +300,10 @@ impl Stages {
         self.export
             .summaries()
             .iter()
-            .map(|worker| worker.exported + worker.rejected)
+            .filter(|exporter| exporter.required)
+            .map(|exporter| exporter.exported + exporter.rejected)
             .min()
-            .unwrap_or_else(|| self.export.exported_traces())
+            .unwrap_or_else(|| self.export.handed_on())
     }
 }
 
@@ -241,7 +313,12 @@ impl Pipeline for Stages {
     }
 
     fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
-        Box::pin(self.export.report(plugin))
+        Box::pin(async move {
+            match self.export.report(plugin).await? {
+                Some(report) => Ok(Some(report)),
+                None => self.filter.report(plugin).await,
+            }
+        })
     }
 
     fn correlator(&self) -> CorrelatorSummary {
@@ -256,16 +333,35 @@ impl Pipeline for Stages {
         }
     }
 
+    fn filters(&self) -> FiltersSummary {
+        FiltersSummary {
+            counts: self.filter.counts(),
+            filters: self.filter.summaries(),
+        }
+    }
+
+    fn decision(&self, id: &TraceId) -> Option<filter::Known> {
+        self.filter.decision(id)
+    }
+
     fn exporter(&self) -> ExporterSummary {
-        let plugin = |worker: export::WorkerSummary| PluginSummary {
-            state: if worker.holding.is_some() { "holding" } else { "running" }.to_owned(),
-            required: true,
-            exported: worker.exported,
-            retries: worker.retries,
-            failures: worker.failures,
-            last_error: worker.holding.or(worker.last_error),
-            numbers: worker.numbers,
-            name: worker.name,
+        let state = |exporter: &export::Summary| match exporter {
+            export::Summary { broken: true, .. } => "broken",
+            export::Summary { holding: Some(_), .. } => "holding",
+            _ => "running",
+        };
+        let plugin = |exporter: export::Summary| PluginSummary {
+            state: state(&exporter).to_owned(),
+            required: exporter.required,
+            exported: exporter.exported,
+            rejected: exporter.rejected,
+            dropped: exporter.dropped,
+            retries: exporter.retries,
+            failures: exporter.failures,
+            waiting: exporter.queued as u64,
+            last_error: exporter.holding.or(exporter.last_error),
+            numbers: exporter.numbers,
+            name: exporter.name,
         };
         ExporterSummary {
             type_name: self.exporter_type.clone(),
@@ -278,15 +374,25 @@ impl Pipeline for Stages {
         self.source.snapshot()
     }
 
-    fn input(&self) -> Vec<(&'static str, u64)> {
+    fn input(&self) -> InputSummary {
         let counters = &self.correlate.counters;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        let mut counts = vec![("events", load(&counters.events)), ("unreadable_values", load(&counters.unreadable_values))];
-        counts.extend(counters.rejected());
         let summary = counters.summary();
-        counts.push(("open_bytes", summary.open_bytes as u64));
-        counts.push(("remembered_traces", summary.remembered as u64));
-        counts.push(("interned_name_bytes", Name::interned_bytes()));
-        counts
+        InputSummary {
+            events: load(&counters.events),
+            unreadable_values: load(&counters.unreadable_values),
+            rejected: counters.rejected().collect(),
+            open_bytes: summary.open_bytes as u64,
+            remembered_traces: summary.remembered as u64,
+            interned_name_bytes: Name::interned_bytes(),
+        }
+    }
+
+    fn plugins(&self) -> PluginsSummary {
+        PluginsSummary {
+            directory: self.plugin_dir.clone(),
+            directory_problem: self.registry.directory_problem(),
+            records: self.registry.records(),
+        }
     }
 }

@@ -3,16 +3,17 @@
 //! Must never: know who reads it, or what becomes of its traces.
 
 mod columns;
+mod numbers;
 mod strings;
 
 pub use columns::{AttributeColumns, Columns, ResourceColumns, SpanColumns, TraceColumns};
+pub use numbers::Numbers;
 pub use strings::Strings;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::encode;
-use crate::model::Trace;
+use crate::encode::{self, OtlpSpans};
+use crate::model::{Sampling, Trace};
 
 /// What everything that takes batches can do besides, be it a filter or an exporter. Lives on a thread of its own; its calls may take time.
 pub trait Resident: Send {
@@ -28,9 +29,9 @@ pub trait Resident: Send {
     /// Why there is none now, for people.
     fn report(&mut self) -> Result<Option<String>, String>;
 
-    /// Its own counters and gauges, by name.
-    fn numbers(&self) -> BTreeMap<String, f64> {
-        BTreeMap::new()
+    /// Its own counters and gauges.
+    fn numbers(&self) -> Numbers {
+        Numbers::default()
     }
 
     /// What its successor may take over; `None` when it is not the kind that has a state.
@@ -56,16 +57,15 @@ pub struct TraceBatch {
     traces: Vec<Arc<Trace>>,
     columns: OnceLock<Columns>,
     json: Vec<OnceLock<Vec<u8>>>,
-    otlp: Vec<OnceLock<Vec<u8>>>,
+    otlp: Vec<OnceLock<OtlpSpans>>,
 }
 
 impl TraceBatch {
     /// A batch of these traces.
     pub fn new(traces: Vec<Arc<Trace>>) -> TraceBatch {
-        let cells = || traces.iter().map(|_| OnceLock::new()).collect();
         TraceBatch {
-            json: cells(),
-            otlp: cells(),
+            json: traces.iter().map(|_| OnceLock::new()).collect(),
+            otlp: traces.iter().map(|_| OnceLock::new()).collect(),
             columns: OnceLock::new(),
             traces,
         }
@@ -74,6 +74,31 @@ impl TraceBatch {
     /// A batch of some of the rows of this one.
     pub fn subset(&self, rows: &[usize]) -> TraceBatch {
         TraceBatch::new(rows.iter().filter_map(|row| self.traces.get(*row)).map(Arc::clone).collect())
+    }
+
+    /// The traces, for who changes them: the batch's own when nobody else holds it.
+    pub fn into_traces(batch: Arc<TraceBatch>) -> Vec<Arc<Trace>> {
+        Arc::try_unwrap(batch).map_or_else(|shared| shared.traces.clone(), |own| own.traces)
+    }
+
+    /// The batch with these verdicts on the traces in their rows. The very same batch when nobody else holds it: its columns, which say nothing
+    /// of verdicts, stay. Else a new one, of copies where need be.
+    pub fn with_sampling(mut batch: Arc<TraceBatch>, verdicts: impl Iterator<Item = (usize, Arc<Sampling>)>) -> Arc<TraceBatch> {
+        let mut verdicts = verdicts.peekable();
+        if verdicts.peek().is_none() {
+            return batch;
+        }
+        if Arc::get_mut(&mut batch).is_none() {
+            batch = Arc::new(TraceBatch::new(batch.traces.clone()));
+        }
+        let Some(own) = Arc::get_mut(&mut batch) else { return batch };
+        for (row, sampling) in verdicts {
+            if let (Some(trace), Some(json)) = (own.traces.get_mut(row), own.json.get_mut(row)) {
+                Arc::make_mut(trace).sampling = Some(sampling);
+                json.take();
+            }
+        }
+        batch
     }
 
     /// The traces, in row order.
@@ -92,14 +117,49 @@ impl TraceBatch {
         Some(self.json[row].get_or_init(|| encode::json(trace)))
     }
 
-    /// Rows `start` … `end` - 1 as an OTLP request; `None` when there are no such rows. Requests concatenate, so each trace is encoded once
-    /// whatever ranges are asked for.
+    /// Rows `start` … `end` - 1 as an OTLP request; `None` when there are no such rows. Each trace is encoded once, whatever ranges are asked for.
     pub fn otlp(&self, start: usize, end: usize) -> Option<Vec<u8>> {
         let traces = self.traces.get(start..end)?;
-        let mut request = Vec::new();
-        for (trace, cell) in traces.iter().zip(&self.otlp[start..end]) {
-            request.extend_from_slice(cell.get_or_init(|| encode::otlp(&[trace])));
-        }
-        Some(request)
+        let spans = traces.iter().zip(&self.otlp[start..end]).map(|(trace, cell)| cell.get_or_init(|| OtlpSpans::of(trace)));
+        Some(encode::otlp(spans))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::sample;
+
+    fn verdict() -> Arc<Sampling> {
+        Arc::new(Sampling {
+            filter: "sampling".into(),
+            keep: true,
+            reason: Some("errors".into()),
+        })
+    }
+
+    fn batch() -> Arc<TraceBatch> {
+        let trace = |id: &str| Arc::new(sample::trace(id, vec![sample::span("s")]));
+        Arc::new(TraceBatch::new(vec![trace("a"), trace("b")]))
+    }
+
+    #[test]
+    fn a_verdict_leaves_the_columns_and_renews_the_json() {
+        let before = batch();
+        let (at, columns, trace) = (Arc::as_ptr(&before), std::ptr::from_ref(before.columns()), Arc::as_ptr(&before.traces()[1]));
+        let json = before.json(1).map(<[u8]>::to_vec);
+        let after = TraceBatch::with_sampling(before, [(1, verdict())].into_iter());
+        assert_eq!((Arc::as_ptr(&after), std::ptr::from_ref(after.columns()), Arc::as_ptr(&after.traces()[1])), (at, columns, trace));
+        assert_eq!((after.traces()[0].sampling.as_deref(), after.traces()[1].sampling.clone()), (None, Some(verdict())));
+        assert_ne!(after.json(1).map(<[u8]>::to_vec), json);
+    }
+
+    #[test]
+    fn a_batch_that_somebody_holds_is_not_changed_under_him() {
+        let held = batch();
+        let after = TraceBatch::with_sampling(Arc::clone(&held), [(0, verdict())].into_iter());
+        assert_eq!((held.traces()[0].sampling.clone(), after.traces()[0].sampling.clone()), (None, Some(verdict())));
+        assert!(Arc::ptr_eq(&held.traces()[1], &after.traces()[1]), "what has no verdict is shared");
+        assert!(Arc::ptr_eq(&held, &TraceBatch::with_sampling(Arc::clone(&held), std::iter::empty())));
     }
 }

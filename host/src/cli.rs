@@ -1,5 +1,7 @@
 //! The command line.
 
+mod dead;
+
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -11,13 +13,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
 use crate::demo;
-use crate::plugin::{Bundled, Library};
+use crate::plugin::{Bundled, Library, Source};
 
 /// Runs the command; the exit code says whether it did what it was asked.
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let done = match matches.subcommand() {
         Some(("config", matches)) => sources(matches).and_then(show_config),
+        Some(("dead", matches)) => dead::run(matches),
         Some(("demo", matches)) => sources(matches).and_then(|sources| demo_mode(sources, matches.get_flag("once"))),
         Some(("plugin", matches)) => match matches.subcommand() {
             Some(("list", matches)) => sources(matches).and_then(list_plugins),
@@ -45,6 +48,7 @@ fn command() -> Command {
         .subcommand(with_settings(Command::new("run").about("Read events, export traces, answer queries")))
         .subcommand(with_settings(Command::new("demo").about("All of it on captured events, without Redis and agents")).arg(once))
         .subcommand(with_settings(Command::new("config").about("Print the settings in force and where each comes from")))
+        .subcommand(dead::command())
         .subcommand(
             Command::new("plugin")
                 .about("Plugins")
@@ -55,11 +59,16 @@ fn command() -> Command {
 
 /// Every setting as a flag.
 fn with_settings(command: Command) -> Command {
+    with_settings_of(command, |_| true)
+}
+
+/// The settings with a `wanted` key as flags; a command has those that do something for it.
+fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command {
     let config = Arg::new("config-file")
         .long("config")
         .value_name("FILE")
         .help("Configuration file [default: meshtrace.toml, if there is one] [env: MESHTRACE_CONFIG]");
-    SETTINGS.iter().fold(command.arg(config), |command, setting| {
+    SETTINGS.iter().filter(|setting| wanted(setting.key)).fold(command.arg(config), |command, setting| {
         let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
         let help = format!("{}{default} [env: {}]", setting.help, setting.env);
         command.arg(Arg::new(setting.key).long(setting.flag()).value_name("VALUE").help(help))
@@ -69,7 +78,9 @@ fn with_settings(command: Command) -> Command {
 fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
     let environment: BTreeMap<String, String> =
         std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
-    let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()))).collect();
+    // Not every command has every setting as a flag.
+    let given = |key| matches.try_get_one::<String>(key).ok().flatten().cloned();
+    let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, given(setting.key)?))).collect();
     let file = matches.get_one::<String>("config-file").or_else(|| environment.get("MESHTRACE_CONFIG")).map(PathBuf::from);
     let mut sources = Sources { environment, flags, ..Sources::default() };
     sources.read_file(file.as_deref())?;
@@ -84,14 +95,15 @@ fn show_config(sources: Sources) -> anyhow::Result<()> {
 
 fn list_plugins(sources: Sources) -> anyhow::Result<()> {
     let config = Config::new(&Values::new(sources)?)?;
-    let library = Library::open(config.exporters.plugin_dir.as_deref())?;
-    let dropped_in: Vec<&str> = library.dropped_in().collect();
-    for name in library.names() {
+    let found = Library::new(config.exporters.plugin_dir.as_deref()).look()?;
+    for name in Library::names(&found) {
         let bundled = Bundled::names().any(|own| own == name);
-        let origin = match (dropped_in.contains(&name.as_str()), bundled) {
-            (true, true) => "plugin directory, instead of the bundled one",
-            (true, false) => "plugin directory",
-            _ => "bundled",
+        let origin = match found.get(&name).map(|found| &found.source) {
+            None => "bundled".to_owned(),
+            Some(Source::Bundled(component)) => format!("plugin directory, the bundled {component}"),
+            Some(Source::Missing(why)) => format!("plugin directory, but {why}"),
+            Some(Source::File(_)) if bundled => "plugin directory, instead of the bundled one".to_owned(),
+            Some(Source::File(_)) => "plugin directory".to_owned(),
         };
         println!("{name:<20} {origin}");
     }

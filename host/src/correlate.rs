@@ -67,6 +67,11 @@ pub struct Decided {
     pub trace: Trace,
     /// One for each entry that went into it.
     pub receipts: Vec<Receipt>,
+    /// When it fell due, milliseconds of stream time.
+    pub at_ms: u64,
+    /// Whether a retry brought it back from the dead letters. Then it is decided anew: whatever is remembered of an earlier decision about this trace
+    /// (that it was dropped, say) does not count. Never true of a late part.
+    pub retry: bool,
 }
 
 /// The open traces, and when each is due.
@@ -106,18 +111,25 @@ impl Correlator {
 
     /// Takes the event of an entry of stream time `at_ms`, after [`Correlator::advance`] to that time. Traces that it decides (by size
     /// or for want of memory) are appended to `decided`.
+    ///
+    /// An event that a retry brought back is not late, however well its trace is remembered: with it, the trace is decided as if for the first time, and
+    /// what is open of it goes along. Only what the same retry brings after that leaves in late parts, as with any trace that is too large.
     pub fn add(&mut self, event: Event, receipt: Receipt, at_ms: u64, decided: &mut Vec<Decided>) {
-        let Event { trace, span } = event;
+        let Event { trace, span, retry } = event;
         let slot = match self.by_id.get(&trace) {
             Some(slot) => *slot,
             None => {
-                let part = self.remembered.next_part(&trace);
+                let part = self.remembered.next_part(&trace, retry);
                 let slot = self.open.insert(OpenTrace::new(trace.clone(), part, at_ms));
                 self.by_id.insert(trace, slot);
                 slot
             }
         };
         let Some(open) = self.open.get_mut(slot) else { return };
+        if retry.is_some() {
+            open.part = open.part.min(self.remembered.next_part(&open.id, retry));
+            open.retry = retry;
+        }
         let (bytes, spans) = (open.bytes(), open.spans().len());
         open.add(span, receipt, at_ms);
         self.open_bytes = (self.open_bytes + open.bytes()).saturating_sub(bytes);
@@ -189,8 +201,8 @@ impl Correlator {
         self.by_id.remove(&open.id);
         self.open_bytes = self.open_bytes.saturating_sub(open.bytes());
         self.open_spans -= open.spans().len();
-        self.remembered.decided(&open.id, open.part, at_ms);
-        decided.push(open.decided(decision));
+        self.remembered.decided(&open.id, open.part, open.retry, at_ms);
+        decided.push(open.decided(decision, at_ms));
     }
 }
 

@@ -2,14 +2,21 @@
 //!
 //! Agents publish one complete span when it ends (no `event_type`); other writers may publish `span_start`, `span_end` and `error`
 //! events, as MCP Mesh documents them. All of them are accounts of a span, and settle into one. What has no field of its
-//! own becomes an attribute: nothing on the wire is thrown away.
+//! own becomes an attribute: nothing on the wire is thrown away. `account` goes the other way, from a span to the fields that give it.
 //!
 //! Must never: do I/O, fail on anything but a missing id or an event that says nothing, or panic on any bytes.
 
+mod account;
 mod decimal;
 mod fields;
+mod reject;
 mod resources;
+mod retry;
 mod text;
+
+pub use account::{Fields, accounts, missing, trace_of};
+pub use reject::Reject;
+pub use retry::{RETRY_FIELD, Retry};
 
 use std::borrow::Cow;
 
@@ -19,10 +26,10 @@ use fields::{AgentPart, Field, Typed};
 use resources::ResourceTable;
 use text::{is_none, readable};
 
-/// The largest entry, in bytes of keys and values, that becomes a span; a larger one is a dead letter, whole.
+/// The largest entry, in bytes of keys and values (but for [`RETRY_FIELD`]), that becomes a span; a larger one is a dead letter, whole.
 pub const MAX_ENTRY_BYTES: usize = 1024 * 1024;
 
-/// The most fields that an entry may have.
+/// The most fields that an entry may have, but for [`RETRY_FIELD`].
 pub const MAX_FIELDS: usize = 1024;
 
 /// An account of one span.
@@ -32,49 +39,8 @@ pub struct Event {
     pub trace: TraceId,
     /// The span, as far as this event tells.
     pub span: Span,
-}
-
-/// Why an entry is no event. The text is for people, and goes with the entry to the dead-letter stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reject {
-    /// No `trace_id`, or an empty one.
-    NoTraceId,
-    /// No `span_id`, or an empty one.
-    NoSpanId,
-    /// An `event_type` that is not known, on an entry that is no complete span either.
-    UnknownEvent(String),
-    /// More than [`MAX_ENTRY_BYTES`].
-    TooLarge(usize),
-    /// More than [`MAX_FIELDS`].
-    TooManyFields(usize),
-}
-
-impl Reject {
-    /// One lower-case word for counting.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Reject::NoTraceId => "no_trace_id",
-            Reject::NoSpanId => "no_span_id",
-            Reject::UnknownEvent(_) => "unknown_event",
-            Reject::TooLarge(_) => "too_large",
-            Reject::TooManyFields(_) => "too_many_fields",
-        }
-    }
-}
-
-impl std::fmt::Display for Reject {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Reject::NoTraceId => f.write_str("the entry has no trace_id; a span event needs trace_id and span_id"),
-            Reject::NoSpanId => f.write_str("the entry has no span_id; a span event needs trace_id and span_id"),
-            Reject::UnknownEvent(given) => write!(
-                f,
-                "event_type is {given:?}; expected span_start, span_end or error, or a complete span with start_time and end_time or duration_ms"
-            ),
-            Reject::TooLarge(bytes) => write!(f, "the entry has {bytes} bytes; at most {MAX_ENTRY_BYTES} are taken"),
-            Reject::TooManyFields(count) => write!(f, "the entry has {count} fields; at most {MAX_FIELDS} are taken"),
-        }
-    }
+    /// The retry that brought the event back from the dead letters, if one did.
+    pub retry: Option<Retry>,
 }
 
 /// Turns entries into events, remembering texts and agents that repeat.
@@ -88,10 +54,13 @@ pub struct Decoder {
 impl Decoder {
     /// The event that `entry` describes.
     pub fn decode(&mut self, entry: &Entry<'_>) -> Result<Event, Reject> {
-        if entry.size() > MAX_ENTRY_BYTES {
-            return Err(Reject::TooLarge(entry.size()));
+        let (mut bytes, mut count) = (entry.size(), entry.fields().count());
+        if bytes > MAX_ENTRY_BYTES || count > MAX_FIELDS {
+            (bytes, count) = retry::extent_without_marker(entry.fields());
         }
-        let count = entry.fields().count();
+        if bytes > MAX_ENTRY_BYTES {
+            return Err(Reject::TooLarge(bytes));
+        }
         if count > MAX_FIELDS {
             return Err(Reject::TooManyFields(count));
         }
@@ -118,6 +87,11 @@ impl Decoder {
                 return self.take_number(draft, field, key, value);
             }
             Field::Other(typed) => return self.keep(draft, &readable(key), typed, &value),
+            Field::Exact(typed, prefix) => return self.keep(draft, &readable(&key[prefix..]), typed, &value),
+            Field::Retry => {
+                draft.retry = Some(Retry::of(&value));
+                return;
+            }
             Field::TraceId => &mut draft.trace_id,
             Field::SpanId => &mut draft.span_id,
             Field::ParentSpan => &mut draft.parent,
@@ -184,10 +158,7 @@ impl Decoder {
         let key = self.names.name(key).map_or_else(|| Text::own(key), Text::Name);
         let value = typed.value(value).unwrap_or_else(|| {
             let text = self.names.text(value);
-            match typed {
-                Typed::Json if serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok() => Value::Json(text),
-                _ => Value::Text(text),
-            }
+            if typed.is_json(value) { Value::Json(text) } else { Value::Text(text) }
         });
         Attribute { key, value }
     }
@@ -223,7 +194,8 @@ impl Decoder {
             kind: Default::default(),
             attributes: Resource::sorted(draft.attributes),
         };
-        Ok(Event { trace, span })
+        let retry = draft.retry;
+        Ok(Event { trace, span, retry })
     }
 
     /// A very long id is hashed; the text itself stays with the span.
@@ -312,6 +284,7 @@ struct Draft<'a> {
     status: Option<Status>,
     agent: resources::AgentFields<'a>,
     attributes: Vec<Attribute>,
+    retry: Option<Retry>,
 }
 
 #[cfg(test)]

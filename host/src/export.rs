@@ -1,23 +1,59 @@
-//! Decided traces to every exporter, and their receipts back to the source.
+//! Kept traces to every exporter, and their receipts back to the source.
 //!
-//! Batches are cut once, for all exporters; each exporter has its own thread and a short queue. A trace's receipts go back when every exporter
-//! has taken it (or one has refused it for good), so an exporter that stalls holds the stream: the backlog stays in the log.
+//! Batches come cut, for all exporters; each exporter has threads of its own and a short queue. A trace's receipts go back when every required
+//! exporter has taken it (or one has refused it for good), so one that stalls holds the stream: the backlog stays in the log. One
+//! that is not required loses what it cannot keep up with. Exporters come, are replaced between two batches, and go, while traces flow.
 //!
 //! Must never: know how an exporter is built, or what the log is.
 
+mod attempt;
+mod breaker;
 mod delivery;
-mod patience;
+mod group;
+mod handle;
+mod lane;
+mod room;
 mod stage;
+mod status;
 mod suspects;
-mod worker;
+#[cfg(test)]
+mod tests;
 
-pub use stage::{Export, Handle, run};
-pub use worker::{Worker, WorkerStatus, WorkerSummary};
+pub use handle::Handle;
+pub use stage::{Export, run};
+pub use status::Summary;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::{Resident, TraceBatch};
+
+/// An exporter that is to run.
+pub struct Member {
+    /// The plugin's name.
+    pub name: String,
+    /// Its instances, one at least: they take batches side by side.
+    pub exporters: Vec<Box<dyn Exporter>>,
+    /// On which terms it runs.
+    pub terms: Terms,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("name", &self.name).field("terms", &self.terms).finish_non_exhaustive()
+    }
+}
+
+/// On which terms an exporter runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether a trace waits for it. If not, it loses what it cannot keep up with.
+    pub required: bool,
+    /// Batches that may wait for it, at least 1.
+    pub queue: usize,
+    /// Traces that it is offered in one call, at most; at least 1.
+    pub max_traces: usize,
+}
 
 /// What takes batches of traces for good.
 pub trait Exporter: Resident {
@@ -41,6 +77,8 @@ pub enum Outcome {
     Rejected(String),
     /// All were taken but these.
     Partial(Vec<RowOutcome>),
+    /// There is no instance, and making one failed: none was offered anything.
+    NotStarted(String),
     /// The call failed (a trap, a time limit): the exporter has started afresh, and which trace it was is not known.
     Failed(String),
 }

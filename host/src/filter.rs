@@ -1,6 +1,40 @@
 //! Filters decide on complete traces, in order, before any exporter and the store see them.
 //!
+//! ```text
+//! decided traces ──► flow (a batch, cut once) ──► trial (a batch before one filter) ──► … ──► export
+//!                                                    │ seat: a filter's place, which outlives it
+//!                                                    └──► settlements: what was dropped, what became a dead letter
+//! ```
+//!
+//! - `flow` cuts batches. `seat` holds a filter and what waits for it, `trial` offers it a batch, `failures` knows what is done when that fails.
+//! - `verdicts` and `edits` do what was decided. `reasons` and `status` count. `memory` knows what late spans follow, `recent` what people ask for.
+//! - `stage` is the thread, `outlet` its end; `handle` is how others ask it and change its filters while it runs, `commands` what is done then.
+//!
 //! Must never: know how a filter is built, or where traces go afterwards.
+
+mod commands;
+mod edits;
+mod failures;
+mod flow;
+mod handle;
+mod memory;
+mod outlet;
+mod reasons;
+mod recent;
+mod seat;
+mod stage;
+mod status;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod verdicts;
+
+pub use flow::FilteredBatch;
+pub use handle::{Counts, Handle};
+pub use recent::Known;
+pub use seat::{OnFailure, Slot};
+pub use stage::{Remember, Stage, run};
+pub use status::{FilterSummary, ReasonCount};
 
 use std::sync::Arc;
 

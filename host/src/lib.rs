@@ -18,6 +18,7 @@ pub mod exporters;
 pub mod filter;
 pub mod go_duration;
 pub mod model;
+pub mod patience;
 pub mod plugin;
 pub mod source;
 pub mod store;

@@ -1,7 +1,10 @@
 //! WebAssembly components as exporters and filters: the only stage that knows what a component is.
 //!
 //! - `engine`: one engine for all, and its clock. `bindings`: the contract, generated from `wit/`. `surface`: what of it this host has.
-//! - `library`: bundled components and those in the plugin directory. `component`: from a file's bytes to something that can be started.
+//! - `library`: bundled components and those in the plugin directory. `manifest`: what a `.toml` says. `component`: from a file's bytes to something
+//!   that can be started.
+//! - `compile`: from WebAssembly to machine code, beside everything else. `cache`: machine code on disk.
+//! - `manager`: keeps what runs in step with the directory, told by `watch`, by means of `loader`. `registry`: what people are told of it.
 //! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
 //!   `guest_state`: what they see. `getters`: the current batch. `logging`: its lines. `convert`: what it answers. `failure`: what is said of it
 //!   when it does not. `text`: its texts, made fit to be read.
@@ -15,6 +18,8 @@
 mod about;
 mod access;
 mod bindings;
+mod cache;
+mod compile;
 mod component;
 mod convert;
 mod counters;
@@ -29,8 +34,12 @@ mod instance;
 mod library;
 mod limiter;
 mod limits;
+mod loader;
 mod log_budget;
 mod logging;
+mod manager;
+mod manifest;
+mod registry;
 mod running;
 mod schema;
 mod schema_size;
@@ -40,13 +49,20 @@ mod surface;
 mod tests;
 mod text;
 mod wasi;
+mod watch;
 
 pub use about::About;
+pub use cache::Cache;
+pub use compile::{Compiler, Origin};
 pub use component::{Component, Kind};
 pub use counters::{Counters, Denial, Failed};
 pub use engine::Engine;
 pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;
-pub use library::{Bundled, Library};
+pub use library::{Bundled, Found, Library, Source};
 pub use limits::{Limit, Limits, Quantity};
+pub use loader::Settings;
+pub use manager::{Manager, Means};
+pub use manifest::Manifest;
+pub use registry::{Event, Loaded, Moment, Problem, Record, Registry};
 pub use setup::Setup;

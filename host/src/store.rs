@@ -127,6 +127,11 @@ impl Store {
         lock(&self.shelf).get(id).cloned()
     }
 
+    /// The trace with this id, and when it was decided: milliseconds since 1970.
+    pub fn get_decided(&self, id: &TraceId) -> Option<(Arc<Trace>, u64)> {
+        lock(&self.shelf).get_decided(id).map(|(trace, decided_ms)| (trace.clone(), decided_ms))
+    }
+
     /// Up to `limit` traces, newest first, after skipping `offset`; and how many there are.
     pub fn list(&self, limit: usize, offset: usize) -> (Vec<Arc<Trace>>, usize) {
         let shelf = lock(&self.shelf);

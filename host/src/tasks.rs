@@ -9,7 +9,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::Notify;
 
 /// The owner of all tasks of a host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tasks {
     runtime: Runtime,
     running: Arc<Running>,

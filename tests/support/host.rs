@@ -72,6 +72,8 @@ impl HostBuilder {
             ("MESHTRACE_QUIET_PERIOD", "300ms"),
             ("MESHTRACE_PARENT_WAIT", "1s"),
             ("TRACE_TIMEOUT", "5s"),
+            // One for all tests: each plugin is compiled once, not once per host.
+            ("MESHTRACE_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled-plugins")),
         ];
         let environment = environment.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         HostBuilder {
@@ -164,18 +166,18 @@ impl HostBuilder {
         command.spawn().expect("the host starts")
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts it and waits until its plugins run.
     pub fn start(self) -> Host {
         let port = free_port();
         let process = self.spawn(port);
         let mut host = Host { process, port, dir: self.dir };
-        // Compiling plugins takes a while when many tests do it at once.
+        // Plugins that no test has used since they were built are compiled first, which takes a while when many tests do it at once.
         let start = Instant::now();
-        while host.try_get("/health").is_none_or(|answer| answer.status != 200) {
+        while !host.has_started() {
             if let Some(status) = host.process.try_wait().expect("a process") {
                 panic!("the host ended with {status}: {}", host.stderr());
             }
-            assert!(start.elapsed() < 5 * PATIENCE, "the host is not healthy: {}", host.stderr());
+            assert!(start.elapsed() < 5 * PATIENCE, "the host has not started: {}", host.stderr());
             std::thread::sleep(Duration::from_millis(20));
         }
         host
@@ -260,6 +262,10 @@ impl Host {
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.try_get(path).unwrap_or_else(|| panic!("no answer to {path}: {}", self.stderr()))
+    }
+
+    fn has_started(&self) -> bool {
+        self.try_get("/trace/status").is_some_and(|answer| answer.json()["consumer"]["status"] != "starting")
     }
 
     pub fn status(&self) -> Value {

@@ -1,9 +1,14 @@
 //! What the API asks the running stages. The program's composition root implements it; tests do with a fake.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::batch::Numbers;
+use crate::filter::{Counts, FilterSummary, Known};
 use crate::model::{Decision, Trace, TraceId};
+use crate::plugin::{Problem, Record};
 use crate::source::StatusSnapshot;
 
 /// An answer that may take a while.
@@ -26,14 +31,40 @@ pub trait Pipeline: Send + Sync + 'static {
     /// Traces that are not decided yet, and decisions.
     fn correlator(&self) -> CorrelatorSummary;
 
+    /// Plugins that decide which traces are kept.
+    fn filters(&self) -> FiltersSummary;
+
+    /// What was decided about a trace, if that is one of the last decisions of filters.
+    fn decision(&self, id: &TraceId) -> Option<Known>;
+
     /// Plugins that take decided traces.
     fn exporter(&self) -> ExporterSummary;
 
     /// What is read.
     fn source(&self) -> StatusSnapshot;
 
-    /// Further counters of what came in (entries that could not be decoded, times out of range …), by name in snake_case.
-    fn input(&self) -> Vec<(&'static str, u64)>;
+    /// What became of what was read.
+    fn input(&self) -> InputSummary;
+
+    /// What is known of every plugin, be it running, being loaded, failed or gone.
+    fn plugins(&self) -> PluginsSummary;
+}
+
+/// What became of what was read, in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct InputSummary {
+    /// Entries that became events, since the start.
+    pub events: u64,
+    /// Values of another form than their field wants, since the start; each was kept as an attribute.
+    pub unreadable_values: u64,
+    /// Entries that are no events, since the start, by why; in snake_case.
+    pub rejected: Vec<(&'static str, u64)>,
+    /// Bytes that open traces hold.
+    pub open_bytes: u64,
+    /// Ids of decided traces that are remembered.
+    pub remembered_traces: u64,
+    /// Bytes of texts that are kept once for all spans.
+    pub interned_name_bytes: u64,
 }
 
 /// The correlator in numbers.
@@ -49,6 +80,15 @@ pub struct CorrelatorSummary {
     pub late_parts: u64,
     /// Decisions since the start, by reason.
     pub decided: Vec<(Decision, u64)>,
+}
+
+/// The filters in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct FiltersSummary {
+    /// What has become of traces.
+    pub counts: Counts,
+    /// Each filter, in their order.
+    pub filters: Vec<FilterSummary>,
 }
 
 /// The exporters in numbers.
@@ -73,12 +113,29 @@ pub struct PluginSummary {
     pub required: bool,
     /// Traces it has taken, since the start.
     pub exported: u64,
+    /// Traces it has refused for good, since the start.
+    pub rejected: u64,
+    /// Traces that it was not given, because it is not required and could not keep up, since the start.
+    pub dropped: u64,
     /// Batches it asked to be given again, since the start.
     pub retries: u64,
     /// Calls that trapped, ran out of time or were refused, since the start.
     pub failures: u64,
+    /// Batches that wait for it.
+    pub waiting: u64,
     /// What went wrong last, for people.
     pub last_error: Option<String>,
     /// Its own counters and gauges.
-    pub numbers: std::collections::BTreeMap<String, f64>,
+    pub numbers: Numbers,
+}
+
+/// All plugins, as the plugin directory and the settings define them.
+#[derive(Debug, Clone, Default)]
+pub struct PluginsSummary {
+    /// The plugin directory, if there is one.
+    pub directory: Option<PathBuf>,
+    /// What is wrong with it.
+    pub directory_problem: Option<Problem>,
+    /// By the instance's name. What one does as an exporter is in [`Pipeline::exporter`], under the same name.
+    pub records: BTreeMap<String, Record>,
 }

@@ -24,6 +24,7 @@ async fn ready(State(api): State<Arc<Api>>) -> Response {
         SourceState::Running | SourceState::Recovering | SourceState::Disabled => {
             return reply::document(StatusCode::OK, &json!({"ready": true, "source": source.state.as_str()}));
         }
+        SourceState::Starting => "plugins are being loaded; /plugins shows which",
         SourceState::Connecting => "not connected yet",
         SourceState::Stopped => "stopped reading",
     };

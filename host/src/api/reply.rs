@@ -1,11 +1,14 @@
 //! Answers: JSON, and failures that say what was wrong.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
 use super::PATHS;
+use crate::model::Sampling;
 
 /// Characters of a refused value that an error repeats.
 const MAX_SHOWN: usize = 200;
@@ -45,8 +48,23 @@ pub(super) enum Failure {
     },
     /// Neither stored nor open. With the id as it was asked for.
     TraceNotFound(String),
+    /// A filter dropped it.
+    TraceDropped {
+        /// The id as it was asked for.
+        id: String,
+        /// Which filter, and why.
+        sampling: Arc<Sampling>,
+        /// The path that tells more.
+        see: String,
+    },
+    /// It is open, so nothing has been decided about it. With the id as it was asked for.
+    TraceUndecided(String),
     /// The statistics plugin does not run.
     StatisticsOff,
+    /// No plugin has this name, nor had one; with the names there are.
+    NoSuchPlugin(String, Vec<String>),
+    /// The plugin of this name has no report, or does not run.
+    NoReport(String),
     /// Somebody within was asked and did not answer; says who, and why if that is known.
     Unanswered(String),
     /// Another path.
@@ -65,10 +83,21 @@ impl IntoResponse for Failure {
                 json!({"error": error, "parameter": shown(&parameter), "given": shown(&given), "expected": expected}),
             ),
             Failure::TraceNotFound(id) => (StatusCode::NOT_FOUND, json!({"error": "trace not found", "trace_id": id})),
+            Failure::TraceDropped { id, sampling, see } => (
+                StatusCode::NOT_FOUND,
+                json!({"error": "trace dropped", "trace_id": id, "filter": *sampling.filter, "reason": sampling.reason.as_deref(), "see": see}),
+            ),
+            Failure::TraceUndecided(id) => (StatusCode::NOT_FOUND, json!({"error": "trace not decided yet", "trace_id": id})),
             Failure::StatisticsOff => (
                 StatusCode::NOT_FOUND,
                 json!({"error": "statistics are off", "variable": "TRACE_ENABLE_STATS", "expected": "true, at the next start"}),
             ),
+            Failure::NoSuchPlugin(name, known) => {
+                (StatusCode::NOT_FOUND, json!({"error": "no such plugin", "plugin": shown(&name), "plugins": known}))
+            }
+            Failure::NoReport(name) => {
+                (StatusCode::NOT_FOUND, json!({"error": "the plugin has no report, or does not run", "plugin": shown(&name)}))
+            }
             Failure::Unanswered(error) => (StatusCode::SERVICE_UNAVAILABLE, json!({"error": error})),
             Failure::NoSuchPath(path) => (StatusCode::NOT_FOUND, json!({"error": "no such path", "path": shown(&path), "paths": PATHS})),
             Failure::NoSuchMethod(method) => {

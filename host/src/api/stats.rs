@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use serde_json::value::RawValue;
 
-use super::Api;
-use super::reply::{self, Failure};
+use super::reply::Failure;
+use super::{Api, plugins};
 
 pub(super) const PATH: &str = "/trace/stats";
 
@@ -22,15 +20,5 @@ pub(super) fn route() -> Router<Arc<Api>> {
 }
 
 async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
-    let unanswered = |why: &str| Failure::Unanswered(format!("the {PLUGIN} plugin has no report: {why}"));
-    let report = match api.answer("the stats plugin", api.state.pipeline.report(PLUGIN)).await? {
-        Ok(Some(report)) => report,
-        Ok(None) => return Err(Failure::StatisticsOff),
-        Err(reason) => return Err(unanswered(&reason)),
-    };
-    // A plugin may write anything; what is not JSON is not called JSON.
-    match serde_json::from_str::<&RawValue>(&report) {
-        Ok(_) => Ok(reply::encoded(StatusCode::OK, report.into_bytes())),
-        Err(error) => Err(unanswered(&format!("not JSON ({error})"))),
-    }
+    plugins::report(&api, PLUGIN).await?.ok_or(Failure::StatisticsOff)
 }

@@ -1,5 +1,7 @@
 //! `GET /trace/status`: the configuration and what runs, in the documented shape with more keys beside the documented ones.
 
+mod filters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,10 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::{Serialize, Serializer};
 
-use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, PluginSummary, now_unix_ms, reply};
+use self::filters::Filters;
+pub(super) use self::filters::Reason;
+use super::plugins::OwnNumbers;
+use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, PluginSummary, now_unix_ms, reply};
 use crate::go_duration::GoDuration;
 use crate::source::StatusSnapshot;
 use crate::store::{Counts, Limits};
@@ -24,14 +29,15 @@ pub(super) fn route() -> Router<Arc<Api>> {
 async fn status(State(api): State<Arc<Api>>) -> Response {
     let ApiState { store, pipeline, enabled } = &api.state;
     store.prune(now_unix_ms());
-    let (source, correlator, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.exporter());
+    let (source, correlator, filters, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.filters(), pipeline.exporter());
     let status = Status {
         enabled: *enabled,
         consumer: Consumer::of(&source),
         correlator: Correlator::of(&correlator),
+        filters: Filters::of(&filters),
         exporter: Exporter::of(&exporter),
         store: Stored::of(store.counts(), store.limits()),
-        input: Numbers(pipeline.input()),
+        input: input(pipeline.input()),
     };
     reply::document(StatusCode::OK, &status)
 }
@@ -41,9 +47,26 @@ struct Status<'a> {
     enabled: bool,
     consumer: Consumer<'a>,
     correlator: Correlator,
+    filters: Filters<'a>,
     exporter: Exporter<'a>,
     store: Stored,
     input: Numbers,
+}
+
+/// What became of what was read; why entries are no events stands beside the rest.
+fn input(summary: InputSummary) -> Numbers {
+    let InputSummary {
+        events,
+        unreadable_values,
+        rejected,
+        open_bytes,
+        remembered_traces,
+        interned_name_bytes,
+    } = summary;
+    let mut numbers = vec![("events", events), ("unreadable_values", unreadable_values)];
+    numbers.extend(rejected);
+    numbers.extend([("open_bytes", open_bytes), ("remembered_traces", remembered_traces), ("interned_name_bytes", interned_name_bytes)]);
+    Numbers(numbers)
 }
 
 /// Counters by name.
@@ -62,6 +85,10 @@ struct Consumer<'a> {
     status: &'static str,
     last_error: Option<&'a str>,
     foreign_reader: Option<&'a str>,
+    /// Entries that nobody has read yet, as of a few seconds ago.
+    lag: Option<u64>,
+    /// Entries that were read and are not acknowledged, as of a few seconds ago.
+    pending: Option<u64>,
     entries_read: u64,
     entries_acknowledged: u64,
     entries_dead: u64,
@@ -78,6 +105,8 @@ impl<'a> Consumer<'a> {
             status: source.state.as_str(),
             last_error: source.last_error.as_deref(),
             foreign_reader: source.foreign_reader.as_deref(),
+            lag: source.lag,
+            pending: source.pending,
             entries_read: source.entries_read,
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,
@@ -135,11 +164,12 @@ struct Plugin<'a> {
     state: &'a str,
     required: bool,
     exported: u64,
+    dropped: u64,
     retries: u64,
     failures: u64,
     last_error: Option<&'a str>,
     /// The plugin's own counters and gauges.
-    metrics: &'a std::collections::BTreeMap<String, f64>,
+    metrics: OwnNumbers<'a>,
 }
 
 impl<'a> Plugin<'a> {
@@ -149,20 +179,25 @@ impl<'a> Plugin<'a> {
             state,
             required,
             exported,
+            dropped,
             retries,
             failures,
             last_error,
             numbers,
+            // Of these `/plugins` tells.
+            rejected: _,
+            waiting: _,
         } = summary;
         Plugin {
             name,
             state,
             required: *required,
             exported: *exported,
+            dropped: *dropped,
             retries: *retries,
             failures: *failures,
             last_error: last_error.as_deref(),
-            metrics: numbers,
+            metrics: OwnNumbers(numbers),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Requests through the whole router, with a fake in the stages' place.
 
+mod decisions;
 mod failures;
 mod fake;
+mod metrics;
+mod plugins;
 mod serving;
 mod shapes;
 
@@ -13,6 +16,7 @@ use serde_json::Value as Json;
 use tower::ServiceExt;
 
 use self::fake::Fake;
+pub(super) use self::fake::{loaded, sampling};
 use super::{ApiState, router};
 use crate::encode::sample;
 use crate::model::{Status, Trace, UnixNanos};

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::reply::{self, Failure};
-use super::{Api, now_unix_ms};
+use super::{Api, decision, now_unix_ms};
 use crate::encode;
 use crate::model::{Trace, TraceId};
 
@@ -34,14 +34,15 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
         return api.render(move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
     }
     // It may have been decided between the two looks.
-    let stored = stored(&api, &id).ok_or(Failure::TraceNotFound(text))?;
+    let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
     api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
 }
 
 /// A decided trace only: this shape cannot say that a trace is open, and `meshctl` asks again after a 404.
 async fn for_meshctl(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
     let text = id(&uri, path)?;
-    let stored = stored(&api, &TraceId::parse(&text)).ok_or(Failure::TraceNotFound(text))?;
+    let id = TraceId::parse(&text);
+    let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
     api.render(move |_| reply::encoded(StatusCode::OK, encode::meshctl(&stored))).await
 }
 
@@ -50,7 +51,20 @@ fn stored(api: &Api, id: &TraceId) -> Option<Arc<Trace>> {
     api.state.store.get(id)
 }
 
-fn id(uri: &Uri, path: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
+/// Why there is no such trace, as far as is known.
+fn absent(api: &Api, uri: &Uri, id: &TraceId, text: String) -> Failure {
+    let Some(sampling) = decision::dropped(api, id) else { return Failure::TraceNotFound(text) };
+    // As it was asked for, percent-encoded.
+    let encoded = uri.path().rsplit('/').next().unwrap_or_default();
+    Failure::TraceDropped {
+        see: decision::PATH.replace("{id}", encoded),
+        id: text,
+        sampling,
+    }
+}
+
+/// The id in a path.
+pub(super) fn id(uri: &Uri, path: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
     path.map(|Path(id)| id).map_err(|_| Failure::BadParameter {
         error: "bad parameter",
         parameter: "id".to_owned(),

@@ -80,6 +80,23 @@ fn unknown_keys_and_variables_are_refused() {
 }
 
 #[test]
+fn compiled_plugins_are_kept_where_the_user_s_caches_are_unless_told_otherwise() {
+    let dir = |pairs: &[(&str, &str)]| {
+        let values = Values::new(environment(pairs)).expect("values");
+        Config::new(&values).expect("a configuration").exporters.cache_dir.map(|dir| dir.display().to_string())
+    };
+    let home = ("HOME", "/home/me");
+    let users = Some("/home/me/.cache/meshtrace".to_owned());
+    assert_eq!(dir(&[home]), users);
+    assert_eq!(dir(&[home, ("XDG_CACHE_HOME", "/caches")]), Some("/caches/meshtrace".to_owned()));
+    assert_eq!(dir(&[home, ("XDG_CACHE_HOME", "not/absolute")]), users);
+    assert_eq!(dir(&[home, ("MESHTRACE_CACHE_DIR", "")]), users);
+    assert_eq!(dir(&[home, ("MESHTRACE_CACHE_DIR", "here")]), Some("here".to_owned()));
+    assert_eq!(dir(&[home, ("MESHTRACE_CACHE_DIR", "off")]), None);
+    assert_eq!([dir(&[]), dir(&[("HOME", "")])], [None, None]);
+}
+
+#[test]
 fn an_embedded_url_listens() {
     let values = Values::new(environment(&[("REDIS_URL", "embedded://:pw@127.0.0.1:7000")])).expect("values");
     let SourceConfig::Embedded { address, password, .. } = Config::new(&values).expect("a configuration").source else {

@@ -93,6 +93,10 @@ impl Values {
             if let Some(text) = flags.get(setting.key) {
                 value = (text.clone(), Origin::Flag);
             }
+            // Only the environment knows where this user's caches are, so this default is not in the table.
+            if setting.key == "cache_dir" && value.0.is_empty() {
+                value = (user_cache_dir(&environment).unwrap_or_default(), Origin::Default);
+            }
             values.insert(setting.key, value);
         }
         Ok(Values { values })
@@ -118,6 +122,13 @@ impl Values {
         }
         text
     }
+}
+
+/// Where the XDG specification puts the caches of a user; paths that are not absolute are to be ignored.
+fn user_cache_dir(environment: &BTreeMap<String, String>) -> Option<String> {
+    let absolute = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(caches.join("meshtrace").display().to_string())
 }
 
 fn file_values(path: &Path, text: &str) -> anyhow::Result<BTreeMap<String, String>> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use ahash::RandomState;
 
+use crate::decode::Retry;
 use crate::model::TraceId;
 
 #[derive(Debug)]
@@ -19,7 +20,10 @@ pub(super) struct Remembered {
 
 #[derive(Debug)]
 struct Memory {
+    /// Parts that there have been: the number of the next.
     parts: u32,
+    /// The retry by which the trace was decided anew, if it was.
+    retry: Option<Retry>,
     until_ms: u64,
 }
 
@@ -34,15 +38,24 @@ impl Remembered {
         }
     }
 
-    /// The part number for spans of `id` that come now: 0 when it has not been decided, as far as is remembered.
-    pub fn next_part(&self, id: &TraceId) -> u32 {
-        self.by_hash.get(&self.hasher.hash_one(id)).map_or(0, |memory| memory.parts)
+    /// The part number for spans of `id` that come now: 0 when it has not been decided, as far as is remembered, or when they come by another retry than
+    /// the one by which it was.
+    pub fn next_part(&self, id: &TraceId, retry: Option<Retry>) -> u32 {
+        let memory = self.by_hash.get(&self.hasher.hash_one(id));
+        memory.filter(|memory| retry.is_none() || memory.retry == retry).map_or(0, |memory| memory.parts)
     }
 
-    /// Notes that a part of `id` was decided at `now_ms`.
-    pub fn decided(&mut self, id: &TraceId, part: u32, now_ms: u64) {
+    /// Notes that a part of `id` was decided at `now_ms`, and by which retry, if by one. Part numbers go on from the highest: a trace that was decided
+    /// anew may have had late parts before.
+    pub fn decided(&mut self, id: &TraceId, part: u32, retry: Option<Retry>, now_ms: u64) {
         let (hash, until_ms) = (self.hasher.hash_one(id), now_ms.saturating_add(self.keep_ms));
-        self.by_hash.insert(hash, Memory { parts: part.saturating_add(1), until_ms });
+        let before = self.by_hash.get(&hash);
+        let memory = Memory {
+            parts: part.saturating_add(1).max(before.map_or(0, |before| before.parts)),
+            retry: retry.or(before.and_then(|before| before.retry)),
+            until_ms,
+        };
+        self.by_hash.insert(hash, memory);
         self.order.push_back((until_ms, hash));
         while self.order.len() > self.max {
             self.forget_first();

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ahash::RandomState;
 
 use super::{Decided, Rules};
+use crate::decode::Retry;
 use crate::model::{Decision, Receipt, Span, SpanId, SpanState, Trace, TraceId};
 
 /// From this many spans on, a trace keeps an index of their ids; below, looking through them is faster and smaller.
@@ -15,6 +16,8 @@ pub(super) struct OpenTrace {
     pub id: TraceId,
     /// 0, or the number of the late part that this is.
     pub part: u32,
+    /// The latest retry that brought something of it back.
+    pub retry: Option<Retry>,
     /// Stream time of its first entry.
     pub first_ms: u64,
     /// Stream time of its latest entry.
@@ -32,6 +35,7 @@ impl OpenTrace {
         OpenTrace {
             id,
             part,
+            retry: None,
             first_ms: at_ms,
             last_ms: at_ms,
             scheduled_ms: u64::MAX,
@@ -103,10 +107,12 @@ impl OpenTrace {
         self.spans.iter().filter_map(|span| span.parent.as_ref()).any(|parent| !ids.contains(parent))
     }
 
-    pub fn decided(self, decision: Decision) -> Decided {
+    pub fn decided(self, decision: Decision, at_ms: u64) -> Decided {
         Decided {
+            retry: self.retry.is_some() && self.part == 0,
             trace: Trace::new(self.id, self.part, decision, self.spans),
             receipts: self.receipts,
+            at_ms,
         }
     }
 }

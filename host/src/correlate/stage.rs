@@ -206,6 +206,7 @@ fn take(
                 stage: "decode",
                 plugin: None,
                 reason: reject.to_string(),
+                trace: None,
             };
             rejected.push((Settlement { receipts: vec![entry.receipt], fate }, reject));
         }

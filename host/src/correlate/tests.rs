@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{Correlator, Decided, Rules};
-use crate::decode::{Decoder, Event};
+use crate::decode::{Decoder, Event, Retry};
 use crate::model::{Decision, Receipt, Span, SpanState, Status, Text, Trace, TraceId};
 use crate::source::Batch;
 
@@ -27,6 +27,7 @@ fn event(trace: &str, id: &str, parent: Option<&str>, state: SpanState) -> Event
             kind: Default::default(),
             attributes: Vec::new(),
         },
+        retry: None,
     }
 }
 
@@ -58,6 +59,7 @@ fn a_trace_is_complete_after_five_quiet_seconds_and_not_before() {
     let decided = feed(&mut correlator, [], 8 * S + 1);
     assert_eq!(decided.len(), 1);
     assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len(), decided[0].receipts.len()), (Decision::Complete, 2, 2));
+    assert_eq!(decided[0].at_ms, 8 * S, "when it fell due, not when that was noticed");
 }
 
 #[test]
@@ -124,6 +126,67 @@ fn late_spans_leave_as_numbered_parts_and_are_gathered_like_a_trace() {
 fn ten_minutes_after_its_decision_a_trace_is_forgotten() {
     let decided = traces([(S, closed("a", None)), (700 * S, closed("b", None))], 800 * S);
     assert_eq!(decided.iter().map(|part| part.trace.part).collect::<Vec<_>>(), [0, 0]);
+}
+
+/// `event`, brought back by the retry that marks its entries with `by`.
+fn retried(by: &str, event: Event) -> Event {
+    Event { retry: Some(Retry::of(by)), ..event }
+}
+
+/// (part, spans, whether it is decided anew) of each.
+fn parts(decided: &[Decided]) -> Vec<(u32, usize, bool)> {
+    decided.iter().map(|part| (part.trace.part, part.trace.spans.len(), part.retry)).collect()
+}
+
+#[test]
+fn a_retried_trace_is_decided_as_if_for_the_first_time() {
+    let spans = || [closed("a", None), closed("b", Some("a"))];
+    let events = spans().map(|span| (S, span)).into_iter().chain(spans().map(|span| (20 * S, retried("1-0", span))));
+    assert_eq!(parts(&traces(events, 60 * S)), [(0, 2, false), (0, 2, true)]);
+    // As a first part, it waits for a parent.
+    let orphan = [(S, closed("a", None)), (20 * S, retried("1-0", closed("b", Some("gone"))))];
+    assert_eq!(traces(orphan, 60 * S)[1].trace.decision, Decision::ParentMissing);
+}
+
+#[test]
+fn every_retry_decides_anew_and_late_spans_number_on_from_the_highest_part() {
+    let late = |n: u64| (n * 20 * S, closed(&n.to_string(), Some("a")));
+    let again = |n: u64, by| (n * 20 * S, retried(by, closed("a", None)));
+    let events = [(S, closed("a", None)), late(1), late(2), again(3, "1-0"), late(4), again(5, "2-0"), late(6)];
+    let expected = [(0, 1, false), (1, 1, false), (2, 1, false), (0, 1, true), (3, 1, false), (0, 1, true), (4, 1, false)];
+    assert_eq!(parts(&traces(events, 200 * S)), expected);
+}
+
+#[test]
+fn retried_entries_join_the_trace_that_is_open_at_that_time() {
+    let first = [(S, closed("a", None)), (2 * S, retried("1-0", closed("b", Some("a")))), (3 * S, closed("c", Some("a")))];
+    let decided = traces(first, 60 * S);
+    assert_eq!(parts(&decided), [(0, 3, true)]);
+    assert_eq!(decided[0].receipts.len(), 3);
+    // A late part that is open becomes part of what is decided anew, whichever comes first.
+    let late = || (20 * S, closed("late", Some("a")));
+    let back = || (20 * S, retried("1-0", closed("b", Some("a"))));
+    for order in [[late(), back()], [back(), late()]] {
+        let events = [(S, closed("a", None))].into_iter().chain(order);
+        assert_eq!(parts(&traces(events, 60 * S)), [(0, 1, false), (0, 2, true)]);
+    }
+}
+
+#[test]
+fn a_retried_trace_that_is_too_large_leaves_in_parts_like_any_other() {
+    let rules = Rules { max_spans: 10, ..Rules::default() };
+    let spans = |at_ms: u64, by: Option<&'static str>| {
+        let span = |n: u64| closed(&n.to_string(), None);
+        (0..25).map(move |n| (at_ms, Event { retry: by.map(Retry::of), ..span(n) }))
+    };
+    let events = spans(S, None).chain(spans(20 * S, Some("1-0"))).chain(spans(40 * S, Some("2-0")));
+    let decided = feed(&mut Correlator::new(rules), events, 100 * S);
+    let expected = [
+        [(0, 10, false), (1, 10, false), (2, 5, false)],
+        [(0, 10, true), (3, 10, false), (4, 5, false)],
+        [(0, 10, true), (5, 10, false), (6, 5, false)],
+    ];
+    assert_eq!(parts(&decided), expected.concat());
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub(super) enum Field {
     Agent(AgentPart),
     /// An attribute.
     Other(Typed),
+    /// An attribute of just this type, whose key comes after so many bytes: how [`super::accounts`] writes what would be read as something else.
+    Exact(Typed, usize),
+    /// Says that a retry brought the entry back.
+    Retry,
 }
 
 /// Fields that say who produced a span; the same in every event of one agent.
@@ -45,10 +49,18 @@ pub(super) const AGENT_PARTS: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Typed {
     Text,
+    Bool,
     Integer,
     Double,
     Json,
 }
+
+/// How keys of our own begin. No agent writes any.
+const OWN_PREFIX: &[u8] = b"meshtrace:";
+
+/// What comes between [`OWN_PREFIX`] and the key of a [`Field::Exact`].
+const EXACT: [(&str, Typed); 5] =
+    [("text:", Typed::Text), ("bool:", Typed::Bool), ("integer:", Typed::Integer), ("double:", Typed::Double), ("json:", Typed::Json)];
 
 impl Field {
     /// The field called `key`. Every name that MCP Mesh runtimes and documents use is here; every other is an attribute of type text.
@@ -88,8 +100,17 @@ impl Field {
             | b"llm_total_tokens" => Field::Other(Typed::Integer),
             b"published_at" => Field::Other(Typed::Double),
             b"dependencies" | b"mesh_positions" => Field::Other(Typed::Json),
-            _ => Field::Other(Typed::Text),
+            _ => key.strip_prefix(OWN_PREFIX).and_then(Field::own).unwrap_or(Field::Other(Typed::Text)),
         }
+    }
+
+    /// The field of our own whose key goes on like this.
+    fn own(rest: &[u8]) -> Option<Field> {
+        if rest == b"retry" {
+            return Some(Field::Retry);
+        }
+        let (word, typed) = EXACT.iter().find(|(word, _)| rest.starts_with(word.as_bytes()))?;
+        Some(Field::Exact(*typed, OWN_PREFIX.len() + word.len()))
     }
 }
 
@@ -115,8 +136,36 @@ impl Typed {
     pub fn value(self, text: &str) -> Option<Value> {
         match self {
             Typed::Text | Typed::Json => None,
+            Typed::Bool => text.parse().ok().map(Value::Bool),
             Typed::Integer => text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Value::Integer),
             Typed::Double => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::Double),
         }
+    }
+
+    /// Whether `text` is to be kept as JSON.
+    pub fn is_json(self, text: &str) -> bool {
+        self == Typed::Json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    }
+
+    /// Whether the text of `value` is read as `value` again.
+    pub fn gives_back(self, value: &Value) -> bool {
+        let text = value.text();
+        match self.value(&text) {
+            Some(read) => read == *value,
+            None if self.is_json(&text) => matches!(value, Value::Json(_)),
+            None => matches!(value, Value::Text(_)),
+        }
+    }
+
+    /// The key of a [`Field::Exact`] for an attribute called `key` with this value.
+    pub fn exact_key(value: &Value, key: &str) -> String {
+        let word = match value {
+            Value::Text(_) => "text:",
+            Value::Bool(_) => "bool:",
+            Value::Integer(_) => "integer:",
+            Value::Double(_) => "double:",
+            Value::Json(_) => "json:",
+        };
+        format!("meshtrace:{word}{key}")
     }
 }

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{Decoder, Event, MAX_ENTRY_BYTES, MAX_FIELDS, Reject};
+use super::{Decoder, Event, MAX_ENTRY_BYTES, MAX_FIELDS, RETRY_FIELD, Reject, Retry};
 use crate::model::{Receipt, SpanState, Status, UnixNanos, Value};
 use crate::source::Batch;
 
-fn decode_bytes(fields: &[(&[u8], &[u8])]) -> Result<Event, Reject> {
+pub(super) fn decode_bytes(fields: &[(&[u8], &[u8])]) -> Result<Event, Reject> {
     let mut batch = Batch::default();
     batch.push_entry(Receipt { stream: 0, ms: 1, seq: 0 }, 1);
     for (key, value) in fields {
@@ -28,7 +28,7 @@ fn nanos(text: i128) -> Option<UnixNanos> {
 }
 
 /// Every captured entry of one runtime: its fields, and what they decode to.
-fn captured(file: &str) -> Vec<(serde_json::Map<String, serde_json::Value>, Event)> {
+pub(super) fn captured(file: &str) -> Vec<(serde_json::Map<String, serde_json::Value>, Event)> {
     let path = format!("{}/../tests/fixtures/mesh-events-{file}.ndjson", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the fixture");
     let mut events = Vec::new();
@@ -219,6 +219,27 @@ fn what_is_no_span_is_refused_with_its_reason() {
     assert!(matches!(decode_bytes(&[(b"trace_id", b"t"), (b"span_id", &huge)]), Err(Reject::TooLarge(_))));
     let many = vec![(&b"k"[..], &b"v"[..]); MAX_FIELDS + 1];
     assert!(matches!(decode_bytes(&many), Err(Reject::TooManyFields(_))));
+}
+
+#[test]
+fn the_mark_of_a_retry_is_no_attribute_and_makes_no_entry_too_large() {
+    let marked = decode(&[("meshtrace:retry", "1-0"), ("made_up", "x")]);
+    assert_eq!(
+        marked,
+        Event {
+            retry: Some(Retry::of("1-0")),
+            ..decode(&[("made_up", "x")])
+        }
+    );
+    assert_ne!(marked.retry, decode(&[(RETRY_FIELD, "1-1")]).retry);
+    let text = vec![b'x'; MAX_ENTRY_BYTES - "trace_idtspan_idsk".len()];
+    let whole = [(&b"meshtrace:retry"[..], &b"1-0"[..]), (b"trace_id", b"t"), (b"span_id", b"s"), (b"k", &text)];
+    assert_eq!(decode_bytes(&whole).map(|event| event.retry), Ok(Some(Retry::of("1-0"))));
+    let mut many = vec![(&b"k"[..], &b"v"[..]); MAX_FIELDS - 2];
+    many.extend(&whole[..3]);
+    assert!(decode_bytes(&many).is_ok());
+    many.push((b"k", b"v"));
+    assert_eq!(decode_bytes(&many), Err(Reject::TooManyFields(MAX_FIELDS + 1)));
 }
 
 #[test]

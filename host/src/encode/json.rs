@@ -45,6 +45,11 @@ impl Serialize for JsonTrace<'_> {
             span_count: trace.spans.len(),
             agent_count: agents.len(),
             agents,
+            sampling: trace.sampling.as_deref().map(|sampling| SamplingDocument {
+                decision: sampling.decision(),
+                filter: &sampling.filter,
+                reason: sampling.reason.as_deref(),
+            }),
         };
         document.serialize(serializer)
     }
@@ -64,6 +69,16 @@ struct Document<'a> {
     span_count: usize,
     agent_count: usize,
     agents: Vec<&'a str>,
+    /// Not in the documents either: which filter decided that the trace is here, when one had an opinion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<SamplingDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct SamplingDocument<'a> {
+    decision: &'static str,
+    filter: &'a str,
+    reason: Option<&'a str>,
 }
 
 struct Spans<'a>(&'a [Span]);
@@ -128,10 +143,12 @@ impl<'a> SpanDocument<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value as Json, json};
 
     use super::super::{json as encoded, json_open, sample};
-    use crate::model::{Decision, Trace, TraceId};
+    use crate::model::{Decision, Sampling, Trace, TraceId};
 
     fn read(bytes: &[u8]) -> Json {
         serde_json::from_slice(bytes).unwrap()
@@ -169,6 +186,22 @@ mod tests {
         trace.spans.truncate(2);
         assert_eq!(read(&encoded(&trace))["complete"], true);
         assert_eq!(read(&json_open(&trace))["complete"], false);
+    }
+
+    #[test]
+    fn the_verdict_is_the_last_key_and_there_only_when_a_filter_had_one() {
+        let mut trace = sample::documented();
+        let without = String::from_utf8(encoded(&trace)).unwrap();
+        for (reason, shown) in [(Some("errors".into()), r#""errors""#), (None, "null")] {
+            trace.sampling = Some(Arc::new(Sampling {
+                filter: "sampling".into(),
+                keep: true,
+                reason,
+            }));
+            let verdict = format!(r#","sampling":{{"decision":"keep","filter":"sampling","reason":{shown}}}}}"#);
+            let expected = without.strip_suffix('}').unwrap().to_owned() + &verdict;
+            assert_eq!(String::from_utf8(encoded(&trace)).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -24,14 +24,19 @@ struct Row {
 }
 
 impl Delivery {
-    /// `receipts` are those of each trace of the batch.
-    pub fn new(batch: TraceBatch, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
+    /// `receipts` are those of each trace of the batch, `exporters` how many have to take it.
+    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
         let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
         Delivery {
-            batch: Arc::new(batch),
+            batch,
             rows: Mutex::new(rows),
             settlements,
         }
+    }
+
+    /// All rows of the batch.
+    pub fn all_rows(&self) -> Vec<usize> {
+        (0..self.batch.traces().len()).collect()
     }
 
     /// One exporter is done with these rows: it has taken those without a reason, and will never take the others.
@@ -47,21 +52,33 @@ impl Delivery {
                     stage: "export",
                     plugin: Some(plugin.to_owned()),
                     reason,
+                    trace: self.batch.traces().get(at).map(Arc::clone),
                 });
             }
             row.waiting -= 1;
             if row.waiting == 0 {
-                let fate = row.dead.take().unwrap_or(Fate::Delivered);
-                settled.push(Settlement {
-                    receipts: std::mem::take(&mut row.receipts),
-                    fate,
-                });
+                settled.push(row.settle());
             }
         }
         settled
     }
 
+    /// Settles all rows of a batch that no exporter has to take.
+    pub async fn settle_unwanted(&self) {
+        let settled = self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Row::settle).collect();
+        self.settle(settled).await;
+    }
+
     /// Hands settlements to the source. It takes them whatever happens to traces, so this waits only for Redis.
+    pub async fn settle(&self, settled: Vec<Settlement>) {
+        for settlement in settled {
+            if self.settlements.send(settlement).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// [`Delivery::settle`] from an exporter's thread.
     pub fn settle_blocking(&self, settled: Vec<Settlement>) {
         for settlement in settled {
             if self.settlements.blocking_send(settlement).is_err() {
@@ -69,18 +86,13 @@ impl Delivery {
             }
         }
     }
+}
 
-    /// Settles all rows of a batch that no exporter wants.
-    pub async fn settle_unwanted(self) {
-        let rows = self.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
-            let settlement = Settlement {
-                receipts: row.receipts,
-                fate: Fate::Delivered,
-            };
-            if self.settlements.send(settlement).await.is_err() {
-                return;
-            }
+impl Row {
+    fn settle(&mut self) -> Settlement {
+        Settlement {
+            receipts: std::mem::take(&mut self.receipts),
+            fate: self.dead.take().unwrap_or(Fate::Delivered),
         }
     }
 }

@@ -221,6 +221,8 @@ impl fmt::Debug for Text {
 pub struct NameTable {
     known: HashSet<Interned, RandomState>,
     doorkeeper: Box<[u64]>,
+    /// Names that it may yet add to those of the process.
+    room: usize,
 }
 
 impl Default for NameTable {
@@ -228,11 +230,17 @@ impl Default for NameTable {
         NameTable {
             known: HashSet::default(),
             doorkeeper: vec![0; DOORKEEPER_SLOTS].into_boxed_slice(),
+            room: usize::MAX,
         }
     }
 }
 
 impl NameTable {
+    /// One that adds no more than so many names to those of the process, for texts that a plugin chooses: it cannot fill the table for others.
+    pub fn bounded(new_names: usize) -> NameTable {
+        NameTable { room: new_names, ..NameTable::default() }
+    }
+
     /// `text` as a [`Text`]: a name when it has been seen before.
     pub fn text(&mut self, text: &str) -> Text {
         if text.is_empty() {
@@ -258,7 +266,13 @@ impl NameTable {
         if let Some(found) = self.known.get(text) {
             return Some(Name(found.0));
         }
-        let name = Name::intern(text)?;
+        let name = match Name::find(text) {
+            Some(found) => found,
+            None => {
+                self.room = self.room.checked_sub(1)?;
+                Name::intern(text)?
+            }
+        };
         self.known.insert(Interned(name.0));
         Some(name)
     }
@@ -290,6 +304,17 @@ mod tests {
         let mut names = NameTable::default();
         names.text(&long);
         assert!(matches!(names.text(&long), Text::Own(_)));
+    }
+
+    #[test]
+    fn a_bounded_table_adds_so_many_names_and_still_finds_the_others() {
+        let mut names = NameTable::bounded(1);
+        assert!(names.name("bounded-1").is_some());
+        assert!(names.name("bounded-2").is_none());
+        assert!((0..3).all(|_| matches!(names.text("bounded-3"), Text::Own(_))));
+        assert!(names.name("bounded-1").is_some());
+        Name::intern("bounded-2").expect("room in the process");
+        assert!(names.name("bounded-2").is_some(), "somebody else let it in");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A decided trace, or a late part of one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use super::{Span, SpanId, Status, Text, TraceId, UnixNanos};
+use super::{Sampling, Span, SpanId, Status, Text, TraceId, UnixNanos};
 
 /// Why a trace was decided when it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Trace {
     pub decision: Decision,
     /// In order of start time (unknown last), then of id.
     pub spans: Vec<Span>,
+    /// Which filter decided about it, if one had an opinion.
+    pub sampling: Option<Arc<Sampling>>,
 }
 
 impl Trace {
@@ -55,7 +58,13 @@ impl Trace {
             let start = |span: &Span| span.start.map_or(u64::MAX, UnixNanos::get);
             start(a).cmp(&start(b)).then_with(|| a.id.cmp(&b.id))
         });
-        Trace { id, part, decision, spans }
+        Trace {
+            id,
+            part,
+            decision,
+            spans,
+            sampling: None,
+        }
     }
 
     /// The earliest start.
@@ -112,7 +121,7 @@ impl Trace {
         })
     }
 
-    /// This trace with the spans of `other`, another part of it: the union by span id.
+    /// This trace with the spans of `other`, another part of it or the same that came again: the union by span id.
     pub fn united(&self, other: &Trace) -> Trace {
         let mut spans = self.spans.clone();
         let mut by_id: HashMap<SpanId, usize, ahash::RandomState> =
@@ -126,11 +135,16 @@ impl Trace {
                 }
             }
         }
-        Trace::new(self.id.clone(), self.part.min(other.part), self.decision, spans)
+        let mut united = Trace::new(self.id.clone(), self.part.min(other.part), self.decision, spans);
+        // The verdict on part 0 holds for all; of two on the same part the later one, which is the other's.
+        let (first, second) = if self.part < other.part { (self, other) } else { (other, self) };
+        united.sampling = first.sampling.clone().or_else(|| second.sampling.clone());
+        united
     }
 
     /// Bytes that this trace holds.
     pub fn bytes(&self) -> usize {
-        size_of::<Trace>() + self.id.heap_bytes() + self.spans.iter().map(Span::bytes).sum::<usize>()
+        let sampling = self.sampling.as_ref().map_or(0, |sampling| sampling.bytes());
+        size_of::<Trace>() + self.id.heap_bytes() + sampling + self.spans.iter().map(Span::bytes).sum::<usize>()
     }
 }

@@ -34,10 +34,15 @@ impl Access {
     }
 
     fn deny(&self, what: String, grant: String) {
-        let told = (what.clone(), grant.clone());
-        if self.counters.deny(Denial { what, grant }) {
-            let (what, grant) = told;
-            tracing::info!(plugin = &*self.plugin, what, grant, "a plugin was denied what it is not granted");
+        let denial = Denial { what, grant };
+        let Denial { what, grant } = &denial;
+        let told = if grant.is_empty() {
+            format!("{what} was denied; nothing grants it")
+        } else {
+            format!("{what} was denied; what grants it: {grant}")
+        };
+        if self.counters.deny(denial) {
+            tracing::info!(plugin = &*self.plugin, "{told}");
         }
     }
 

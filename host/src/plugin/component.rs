@@ -6,10 +6,8 @@ use wasmtime::component::{HasSelf, InstancePre, Linker};
 use super::bindings::Exporter;
 use super::guest::Exports;
 use super::guest_state::GuestState;
-use super::{Engine, surface, wasi};
+use super::{Compiler, Engine, Origin, surface, wasi};
 
-/// The largest component file, in bytes.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The beginning of a core module and of a component: the same magic number, another version.
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -21,6 +19,16 @@ pub enum Kind {
     Exporter,
     /// It decides on traces.
     Filter,
+}
+
+impl Kind {
+    /// One lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Exporter => "exporter",
+            Kind::Filter => "filter",
+        }
+    }
 }
 
 /// A compiled component, linked to the host and checked against the contract. Starting an instance of it takes microseconds.
@@ -38,14 +46,11 @@ impl std::fmt::Debug for Component {
 }
 
 impl Component {
-    /// Compiles `wasm`, the plugin called `name`.
+    /// Makes a component of `wasm`, the plugin called `name`; see [`Compiler::component`].
     ///
     /// # Errors
     /// Anything that keeps it from being a plugin of this host, in words for the operator.
-    pub fn compile(engine: &Engine, name: &str, wasm: &[u8]) -> anyhow::Result<Component> {
-        if wasm.len() > MAX_BYTES {
-            bail!("plugin {name:?}: the file has {} bytes; at most {MAX_BYTES} are loaded", wasm.len());
-        }
+    pub(super) fn compile(compiler: &Compiler, name: &str, wasm: &[u8]) -> anyhow::Result<(Component, Origin)> {
         if !wasm.starts_with(MAGIC) {
             bail!("plugin {name:?}: this is no WebAssembly file; expected a component, as built with --target wasm32-wasip2");
         }
@@ -54,10 +59,8 @@ impl Component {
                 "plugin {name:?}: this is a core module; expected a component. Build with --target wasm32-wasip2, or make a component of it with wasm-tools component new"
             );
         }
-        let component = wasmtime::component::Component::new(&engine.wasmtime, wasm)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("plugin {name:?}: the component is not valid; is the file complete?"))?;
-        Component::link(engine, name, &component)
+        let (code, origin) = compiler.code(wasm).with_context(|| format!("plugin {name:?}"))?;
+        Ok((Component::link(compiler.engine(), name, &code)?, origin))
     }
 
     /// Checks `component`, the plugin called `name`, against the contract and links it to the host.

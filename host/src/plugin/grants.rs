@@ -1,9 +1,8 @@
 //! What a plugin may do besides reading traces and logging: nothing, unless granted.
 
-use std::env::VarError;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::logging::{Log, LogStream};
@@ -42,6 +41,20 @@ pub struct HttpGrant {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Whether the name may lead to this machine or into a private network too. Link-local addresses are granted by address only.
+    pub private: bool,
+}
+
+impl HttpGrant {
+    /// Understands `host:port`, an IPv6 address in brackets.
+    ///
+    /// # Errors
+    /// What is expected instead.
+    pub fn parse(text: &str, private: bool) -> anyhow::Result<HttpGrant> {
+        let (host, port) = super::http::host_and_port(text)
+            .context("expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\"")?;
+        Ok(HttpGrant { host, port, private })
+    }
 }
 
 impl Grants {
@@ -59,10 +72,9 @@ impl Grants {
         }
         builder.stderr(LogStream::stderr(log));
         for name in &self.env {
-            match std::env::var(name) {
-                Ok(value) => drop(builder.env(name, value)),
-                Err(VarError::NotPresent) => tracing::warn!(plugin, name, "an environment variable that is granted to a plugin is not set"),
-                Err(VarError::NotUnicode(_)) => bail!("plugin {plugin:?}: the environment variable {name} is not UTF-8"),
+            // An instance keeps what it began with. What is not set is not set for the plugin either.
+            if let Ok(value) = std::env::var(name) {
+                builder.env(name, value);
             }
         }
         for dir in &self.dirs {

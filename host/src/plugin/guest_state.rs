@@ -12,12 +12,14 @@ use super::access::Access;
 use super::http::HttpPolicy;
 use super::limiter::Limiter;
 use super::logging::Log;
-use crate::batch::TraceBatch;
+use crate::batch::{Numbers, TraceBatch};
 
 /// The longest name of a plugin's own number, in bytes.
 const METRIC_NAME_BYTES: usize = 64;
-/// The most numbers that a plugin may have.
+/// The most counters that a plugin may have, and the most gauges.
 const METRICS_MAX: usize = 256;
+/// The counter of numbers that were refused.
+const REFUSED: &str = "refused_numbers";
 
 /// State of one instance.
 pub(super) struct GuestState {
@@ -26,8 +28,7 @@ pub(super) struct GuestState {
     pub limiter: Limiter,
     pub log: Log,
     pub access: Access,
-    counters: BTreeMap<String, u64>,
-    gauges: BTreeMap<String, f64>,
+    numbers: Numbers,
     refused: u64,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -49,8 +50,7 @@ impl GuestState {
             limiter: Limiter::new(limits, counters),
             log,
             access: Access::new(setup),
-            counters: BTreeMap::new(),
-            gauges: BTreeMap::new(),
+            numbers: Numbers::default(),
             refused: 0,
             wasi,
             http: WasiHttpCtx::new(),
@@ -60,8 +60,9 @@ impl GuestState {
     }
 
     pub fn add(&mut self, name: String, amount: u64) {
-        if accepts(&self.counters, &name) {
-            let counter = self.counters.entry(name).or_default();
+        let Numbers { counters, gauges } = &mut self.numbers;
+        if accepts(counters, gauges, &name) {
+            let counter = counters.entry(name).or_default();
             *counter = counter.saturating_add(amount);
         } else {
             self.refused += 1;
@@ -69,26 +70,30 @@ impl GuestState {
     }
 
     /// Its counters and gauges, and how many numbers were refused, if any were.
-    pub fn numbers(&self) -> BTreeMap<String, f64> {
-        let counters = self.counters.iter().map(|(name, count)| (name.clone(), *count as f64));
-        let gauges = self.gauges.iter().map(|(name, value)| (name.clone(), *value));
-        let refused = (self.refused > 0).then(|| ("refused_numbers".to_owned(), self.refused as f64));
-        counters.chain(gauges).chain(refused).collect()
+    pub fn numbers(&self) -> Numbers {
+        let mut numbers = self.numbers.clone();
+        if self.refused > 0 {
+            numbers.gauges.remove(REFUSED);
+            numbers.counters.insert(REFUSED.to_owned(), self.refused);
+        }
+        numbers
     }
 
     pub fn set(&mut self, name: String, value: f64) {
-        if accepts(&self.gauges, &name) {
-            self.gauges.insert(name, value);
+        let Numbers { counters, gauges } = &mut self.numbers;
+        if accepts(gauges, counters, &name) {
+            gauges.insert(name, value);
         } else {
             self.refused += 1;
         }
     }
 }
 
-fn accepts<T>(known: &BTreeMap<String, T>, name: &str) -> bool {
+/// Whether a number may have this name: one that is among those `known` of its kind, or that neither they nor the `others` have yet.
+fn accepts<T, U>(known: &BTreeMap<String, T>, others: &BTreeMap<String, U>, name: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let named = !name.is_empty() && name.len() <= METRIC_NAME_BYTES && name.bytes().all(good);
-    named && (known.contains_key(name) || known.len() < METRICS_MAX)
+    named && (known.contains_key(name) || known.len() < METRICS_MAX && !others.contains_key(name))
 }
 
 impl WasiView for GuestState {

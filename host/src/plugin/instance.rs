@@ -2,7 +2,6 @@
 //!
 //! A call that fails ends the instance, and only it: the next call starts a new one, with the state that was last kept.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use super::guest::Guest;
 use super::guest_state::GuestState;
 use super::running::{Moment, Running};
 use super::{About, Component, Setup, convert};
-use crate::batch::{Resident, TraceBatch};
+use crate::batch::{Numbers, Resident, TraceBatch};
 use crate::export::{Exporter, Outcome};
 use crate::filter::{Decisions, Filter};
 
@@ -147,7 +146,7 @@ impl Exporter for Instance {
                 self.keep();
                 convert::outcome(outcome, rows, self.setup.reader())
             }
-            Err(CallError::NotStarted(reason)) => Outcome::Retry { after: None, reason },
+            Err(CallError::NotStarted(reason)) => Outcome::NotStarted(reason),
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
     }
@@ -167,7 +166,7 @@ impl Filter for Instance {
 }
 
 impl Resident for Instance {
-    fn numbers(&self) -> BTreeMap<String, f64> {
+    fn numbers(&self) -> Numbers {
         self.running.as_ref().map(|running| running.store.data().numbers()).unwrap_or_default()
     }
 

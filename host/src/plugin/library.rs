@@ -1,17 +1,30 @@
-//! The plugins there are: those bundled with the host, and `*.wasm` in the plugin directory, which go before bundled ones of the same name.
+//! The plugins there are: those bundled with the host, and what lies in the plugin directory, which goes before bundled ones of the same name.
+//!
+//! An instance is named by its `NAME.toml`, or else by its `NAME.wasm`. A component that some `.toml` names is an instance of its own only if
+//! it has a `.toml` of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+
+use super::manifest::{self, Manifest};
+use super::{Counters, Limit, Limits};
 
 /// Components that the host carries. They are ordinary plugins: whoever reads their source learns how to write one.
 pub struct Bundled;
 
 impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 3] = [
+    const ALL: [(&'static str, &'static [u8]); 6] = [
         ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
         ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+        ("otlp", include_bytes!(concat!(env!("OUT_DIR"), "/otlp.wasm"))),
+        ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
+        ("sampling", include_bytes!(concat!(env!("OUT_DIR"), "/sampling.wasm"))),
         ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),
     ];
 
@@ -19,58 +32,295 @@ impl Bundled {
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(name, _)| *name)
     }
+
+    /// The bundled component called `name`.
+    pub(super) fn bytes(name: &str) -> Option<&'static [u8]> {
+        Self::ALL.iter().find(|(own, _)| *own == name).map(|(_, bytes)| *bytes)
+    }
 }
 
-/// Names, and where to find each.
-#[derive(Debug)]
+/// What tells one state of a file from another without reading it. A file that a symbolic link leads to is looked at, not the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    path: PathBuf,
+    bytes: u64,
+    file: (u64, u64),
+    changed: (i64, i64),
+    /// When the content was last written, as far as the file system tells.
+    written: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(path: &Path, metadata: &Metadata) -> Stamp {
+        Stamp {
+            path: path.to_owned(),
+            bytes: metadata.len(),
+            file: (metadata.dev(), metadata.ino()),
+            // Of the inode, since a copy may keep the time of the content.
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            written: metadata.modified().ok(),
+        }
+    }
+
+    /// Whether nothing has been written to it for so long: a file that was finished elsewhere and moved here.
+    fn is_older_than(&self, age: Duration) -> bool {
+        self.written.and_then(|written| written.elapsed().ok()).is_some_and(|own| own >= age)
+    }
+}
+
+/// Where an instance's component is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Within the host.
+    Bundled(String),
+    /// In the plugin directory.
+    File(Stamp),
+    /// Nowhere, and where it was looked for.
+    Missing(String),
+}
+
+/// An instance as the plugin directory defines it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its `.toml`, if it has one.
+    pub toml: Option<Stamp>,
+    /// What that says, or what is wrong with it.
+    pub manifest: Result<Manifest, String>,
+    /// Its component.
+    pub source: Source,
+}
+
+impl Found {
+    /// Whether none of its files has been written to for so long.
+    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+        let component = match &self.source {
+            Source::File(stamp) => Some(stamp),
+            Source::Bundled(_) | Source::Missing(_) => None,
+        };
+        self.toml.iter().chain(component).all(|stamp| stamp.is_older_than(age))
+    }
+}
+
+/// The plugin directory.
+#[derive(Debug, Clone)]
 pub struct Library {
-    files: BTreeMap<String, PathBuf>,
+    dir: Option<PathBuf>,
+    /// The manifests as they were last understood, lest a broken one makes its component look like an instance of its own.
+    understood: BTreeMap<String, Manifest>,
 }
 
 impl Library {
-    /// Looks through the plugin directory, if there is one.
+    /// The library with this plugin directory, if any.
+    pub fn new(dir: Option<&Path>) -> Library {
+        Library {
+            dir: dir.map(Path::to_owned),
+            understood: BTreeMap::new(),
+        }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// What the directory defines, by instance name; empty when there is none.
     ///
     /// # Errors
-    /// A directory that was asked for and cannot be read.
-    pub fn open(dir: Option<&Path>) -> anyhow::Result<Library> {
-        let mut files = BTreeMap::new();
-        if let Some(dir) = dir {
-            let read = || format!("MESHTRACE_PLUGIN_DIR={}: the directory cannot be read", dir.display());
-            for entry in std::fs::read_dir(dir).with_context(read)? {
-                let path = entry.with_context(read)?.path();
-                let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-                let is_plugin = path.extension().is_some_and(|extension| extension == "wasm") && !name.is_empty() && !name.starts_with('.');
-                if is_plugin && path.is_file() {
-                    files.insert(name.to_owned(), path);
+    /// The directory cannot be read.
+    pub fn look(&mut self) -> anyhow::Result<BTreeMap<String, Found>> {
+        let Some(dir) = self.dir.clone() else { return Ok(BTreeMap::new()) };
+        let files = files(&dir).with_context(|| format!("MESHTRACE_PLUGIN_DIR={}: the directory cannot be read", dir.display()))?;
+        let mut found = BTreeMap::new();
+        let mut used = BTreeSet::new();
+        for (file, toml) in &files {
+            let Some(name) = file.strip_suffix(".toml") else { continue };
+            let manifest = read_manifest(toml);
+            if let Ok(manifest) = &manifest {
+                self.understood.insert(name.to_owned(), manifest.clone());
+            }
+            let component = self.understood.get(name).and_then(|manifest| manifest.component.clone());
+            used.extend(component.clone());
+            let source = source(name, component.as_deref(), &files);
+            found.insert(
+                name.to_owned(),
+                Found {
+                    toml: Some(toml.clone()),
+                    manifest,
+                    source,
+                },
+            );
+        }
+        self.understood.retain(|name, _| found.contains_key(name));
+        for (file, stamp) in &files {
+            let Some(name) = file.strip_suffix(".wasm").filter(|_| !used.contains(file)) else { continue };
+            found.entry(name.to_owned()).or_insert_with(|| Found {
+                toml: None,
+                manifest: Ok(Manifest::default()),
+                source: Source::File(stamp.clone()),
+            });
+        }
+        Ok(found)
+    }
+
+    /// All names: bundled ones and those in the directory, each once.
+    pub fn names(found: &BTreeMap<String, Found>) -> BTreeSet<String> {
+        Bundled::names().map(str::to_owned).chain(found.keys().cloned()).collect()
+    }
+}
+
+/// The files that may define instances, by name. Hidden files, such as editors and mounts leave behind, are none; nor are names that are not UTF-8.
+fn files(dir: &Path) -> io::Result<BTreeMap<String, Stamp>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let stem = name.strip_suffix(".wasm").or_else(|| name.strip_suffix(".toml")).unwrap_or_default();
+        if stem.is_empty() || name.starts_with('.') {
+            continue;
+        }
+        // A link that leads nowhere, or a file that has just gone, is as good as none.
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        if metadata.is_file() {
+            files.insert(name.to_owned(), Stamp::of(&path, &metadata));
+        }
+    }
+    Ok(files)
+}
+
+fn read_manifest(toml: &Stamp) -> Result<Manifest, String> {
+    let wrong = |why: String| format!("{}: {why}", toml.path.display());
+    if toml.bytes > manifest::MAX_BYTES {
+        return Err(wrong(format!("it has {} bytes; at most {} are read", toml.bytes, manifest::MAX_BYTES)));
+    }
+    let text = std::fs::read_to_string(&toml.path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+    Manifest::parse(&text).map_err(|error| wrong(format!("{error:#}").trim_end().to_owned()))
+}
+
+/// Where the component of the instance `name` is.
+fn source(name: &str, component: Option<&str>, files: &BTreeMap<String, Stamp>) -> Source {
+    let file = component.map_or_else(|| format!("{name}.wasm"), str::to_owned);
+    if let Some(stamp) = files.get(&file) {
+        return Source::File(stamp.clone());
+    }
+    let bundled = component.unwrap_or(name);
+    if Bundled::bytes(bundled).is_some() {
+        return Source::Bundled(bundled.to_owned());
+    }
+    let looked = if component.is_some() { "component names it" } else { "component would name another" };
+    Source::Missing(format!("there is neither a file {file} in the plugin directory nor a bundled plugin {bundled:?} ({looked})"))
+}
+
+impl Source {
+    /// The component's bytes.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub fn read(&self, limits: &Limits, counters: &Counters) -> anyhow::Result<std::borrow::Cow<'static, [u8]>> {
+        match self {
+            Source::Bundled(name) => Ok(Bundled::bytes(name).with_context(|| format!("there is no bundled plugin {name:?}"))?.into()),
+            Source::Missing(why) => Err(anyhow::anyhow!("{why}")),
+            Source::File(stamp) => {
+                // Looked at again: a file that grows is not to fill the memory.
+                let bytes = std::fs::metadata(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.len();
+                if bytes > limits.component_bytes as u64 {
+                    counters.hit(Limit::ComponentBytes);
+                    let limit = limits.words(Limit::ComponentBytes);
+                    anyhow::bail!("{} has {bytes} bytes, more than its limit of {limit}", stamp.path.display());
                 }
+                Ok(std::fs::read(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.into())
             }
         }
-        Ok(Library { files })
     }
 
-    /// The names of the plugins in the directory.
-    pub fn dropped_in(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().map(String::as_str)
-    }
-
-    /// All names, each once.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Bundled::names().map(str::to_owned).chain(self.files.keys().cloned()).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    /// The bytes of the plugin called `name`.
-    ///
-    /// # Errors
-    /// No such plugin, or a file that cannot be read.
-    pub fn read(&self, name: &str) -> anyhow::Result<std::borrow::Cow<'static, [u8]>> {
-        if let Some(path) = self.files.get(name) {
-            let bytes = std::fs::read(path).with_context(|| format!("plugin {name:?}: {} cannot be read", path.display()))?;
-            return Ok(bytes.into());
+    /// For people.
+    pub fn describe(&self) -> String {
+        match self {
+            Source::Bundled(name) => format!("bundled {name}"),
+            Source::File(stamp) => stamp.path.display().to_string(),
+            Source::Missing(_) => "missing".into(),
         }
-        let bundled = Bundled::ALL.iter().find(|(own, _)| *own == name).map(|(_, bytes)| (*bytes).into());
-        bundled.with_context(|| format!("there is no plugin {name:?}; there are {}", self.names().join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).expect("a file");
+        }
+        dir
+    }
+
+    fn look(library: &mut Library) -> Vec<(String, String)> {
+        let found = library.look().expect("it can be read");
+        let told = |found: &Found| match &found.source {
+            Source::File(stamp) => stamp.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            other => other.describe(),
+        };
+        found.iter().map(|(name, found)| (name.clone(), told(found))).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect()
+    }
+
+    #[test]
+    fn an_instance_is_named_by_its_toml_or_else_by_its_component() {
+        let dir = dir(&[
+            ("a.wasm", ""),
+            ("b.wasm", ""),
+            ("b.toml", ""),
+            ("north.toml", "component = \"c.wasm\""),
+            ("south.toml", "component = \"c.wasm\""),
+            ("c.wasm", ""),
+            ("json.toml", ""),
+            ("copy.toml", "component = \"stats\""),
+            ("lost.toml", ""),
+            (".hidden.wasm", ""),
+            ("x.wasm~", ""),
+            ("x.wasm.tmp", ""),
+            ("README.md", ""),
+        ]);
+        std::fs::create_dir(dir.path().join("d.wasm")).expect("a directory");
+        let mut library = Library::new(Some(dir.path()));
+        let expected = pairs(&[
+            ("a", "a.wasm"),
+            ("b", "b.wasm"),
+            ("copy", "bundled stats"),
+            ("json", "bundled json"),
+            ("lost", "missing"),
+            ("north", "c.wasm"),
+            ("south", "c.wasm"),
+        ]);
+        assert_eq!(look(&mut library), expected);
+    }
+
+    #[test]
+    fn a_manifest_that_breaks_does_not_set_its_component_free() {
+        let dir = dir(&[("north.toml", "component = \"c.wasm\""), ("c.wasm", "")]);
+        let mut library = Library::new(Some(dir.path()));
+        assert_eq!(look(&mut library), pairs(&[("north", "c.wasm")]));
+        std::fs::write(dir.path().join("north.toml"), "component = ").expect("a file");
+        assert_eq!(look(&mut library), pairs(&[("north", "c.wasm")]));
+        assert!(library.look().expect("it can be read")["north"].manifest.is_err());
+        std::fs::remove_file(dir.path().join("north.toml")).expect("it was there");
+        assert_eq!(look(&mut library), pairs(&[("c", "c.wasm")]));
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_looked_at() {
+        let dir = dir(&[("one", "1"), ("two", "2")]);
+        let link = dir.path().join("p.wasm");
+        std::os::unix::fs::symlink("one", &link).expect("a link");
+        let mut library = Library::new(Some(dir.path()));
+        let first = library.look().expect("it can be read");
+        std::fs::remove_file(&link).expect("it was there");
+        std::os::unix::fs::symlink("two", &link).expect("a link");
+        assert_ne!(first, library.look().expect("it can be read"));
+        std::fs::remove_file(dir.path().join("two")).expect("it was there");
+        assert!(library.look().expect("it can be read").is_empty());
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// Limits of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of the component's file. 64 MiB.
+    pub component_bytes: usize,
     /// Wall time of one call into the guest, time that it sleeps or waits in host functions included. 5 s.
     pub call_time: Duration,
     /// Wall time of starting an instance: instantiation, `describe` and `init` together; and again of `restore`. 30 s.
@@ -42,6 +44,7 @@ impl Default for Limits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Limits {
+            component_bytes: 64 * MIB,
             call_time: Duration::from_secs(5),
             init_time: Duration::from_secs(30),
             memory_bytes: 256 * MIB,
@@ -67,6 +70,7 @@ impl Limits {
     /// The value of one limit.
     pub fn value(&self, limit: Limit) -> Quantity {
         match limit {
+            Limit::ComponentBytes => Quantity::Bytes(self.component_bytes),
             Limit::CallTime => Quantity::Time(self.call_time),
             Limit::InitTime => Quantity::Time(self.init_time),
             Limit::Memory => Quantity::Bytes(self.memory_bytes),
@@ -124,6 +128,7 @@ impl fmt::Display for Quantity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is described where it is set, in `Limits`")]
 pub enum Limit {
+    ComponentBytes,
     CallTime,
     InitTime,
     Memory,
@@ -144,7 +149,8 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 15] = [
+    pub const ALL: [Limit; 16] = [
+        Limit::ComponentBytes,
         Limit::CallTime,
         Limit::InitTime,
         Limit::Memory,
@@ -165,6 +171,7 @@ impl Limit {
     /// Its name in metrics and messages, which is its key under `[limits]`, if it has one.
     pub fn as_str(self) -> &'static str {
         match self {
+            Limit::ComponentBytes => "component-bytes",
             Limit::CallTime => "call-time",
             Limit::InitTime => "init-time",
             Limit::Memory => "memory-bytes",

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Runtime;
 
-use super::{Component, Counters, Engine, Grants, Instance, Limit, Limits, Setup};
+use super::{Compiler, Component, Counters, Engine, Grants, Instance, Limit, Limits, Setup};
 use crate::batch::{Resident, TraceBatch};
 use crate::export::{Exporter, Outcome};
 
@@ -49,9 +49,9 @@ fn setup(limits: Limits) -> Setup {
 }
 
 fn compiled(wasm: &[u8]) -> Component {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    let engine = ENGINE.get_or_init(|| Engine::new().expect("an engine"));
-    Component::compile(engine, "p", wasm).unwrap_or_else(|error| panic!("{error:#}"))
+    static COMPILER: OnceLock<Compiler> = OnceLock::new();
+    let compiler = COMPILER.get_or_init(|| Compiler::new(Engine::new().expect("an engine"), None));
+    compiler.component("p", wasm).unwrap_or_else(|error| panic!("{error:#}")).0
 }
 
 fn started(wasm: &[u8], limits: Limits) -> (anyhow::Result<Instance>, Arc<Counters>) {

@@ -4,11 +4,12 @@
 //! happens to this process, the next one reads it again: first all that is pending, in the order of the log, then what is new.
 //!
 //! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `lease`: who of several meshtraces leads. `clock`: stream time.
-//! - `reader`: the loop that reads. `recover`: what earlier runs left pending. `settle`: acknowledging and dead-lettering.
+//! - `reader`: the loop that reads. `recover`: what earlier runs left pending. `settle`: acknowledging. `dead`: the dead letters.
 //! - `upkeep`: retention, dead consumers, foreign readers.
 
 mod clock;
 mod connect;
+pub mod dead;
 mod group;
 mod lease;
 mod reader;
@@ -105,7 +106,7 @@ impl Redis {
         status.set_names(&config.stream, &group);
         let shared = Shared {
             connector,
-            dead_stream: format!("{}:dead", tagged(&config.stream)),
+            dead_stream: dead_stream(&config.stream),
             lease: lease::Lease::default(),
             foreign,
             consumer: consumer_name(),
@@ -132,6 +133,11 @@ impl Redis {
         group::leave(&shared).await;
         shared.status.set_state(SourceState::Stopped);
     }
+}
+
+/// The stream of dead letters beside `stream`.
+fn dead_stream(stream: &str) -> String {
+    format!("{}:dead", tagged(stream))
 }
 
 /// `stream` as a prefix for keys beside it: they carry its hash tag, so that one command may touch them all in a cluster.

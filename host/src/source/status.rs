@@ -9,6 +9,8 @@ pub enum SourceState {
     /// Not reading, because it was told not to (`MCP_MESH_DISTRIBUTED_TRACING_ENABLED=false`).
     #[default]
     Disabled,
+    /// Not reading yet: plugins are being loaded that traces will have to wait for.
+    Starting,
     /// Looking for its log.
     Connecting,
     /// Reading what an earlier run left pending.
@@ -20,10 +22,21 @@ pub enum SourceState {
 }
 
 impl SourceState {
+    /// All of them.
+    pub const ALL: [SourceState; 6] = [
+        SourceState::Disabled,
+        SourceState::Starting,
+        SourceState::Connecting,
+        SourceState::Recovering,
+        SourceState::Running,
+        SourceState::Stopped,
+    ];
+
     /// One lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
             SourceState::Disabled => "disabled",
+            SourceState::Starting => "starting",
             SourceState::Connecting => "connecting",
             SourceState::Recovering => "recovering",
             SourceState::Running => "running",
@@ -44,7 +57,7 @@ pub struct SourceStatus {
     pub entries_dead: AtomicU64,
     /// Pending entries that the log no longer held when they were to be read again.
     pub entries_trimmed: AtomicU64,
-    /// Connections lost.
+    /// Connections lost, on which entries were read; attempts to make one are not counted.
     pub disconnects: AtomicU64,
     /// Entries that publishers offered and the embedded listener refused, because it held as much as it may.
     pub entries_refused: AtomicU64,
@@ -57,6 +70,8 @@ struct Words {
     group: String,
     last_error: Option<String>,
     foreign_reader: Option<String>,
+    lag: Option<u64>,
+    pending: Option<u64>,
 }
 
 /// A copy of a source's status.
@@ -72,6 +87,10 @@ pub struct StatusSnapshot {
     pub last_error: Option<String>,
     /// A live consumer in our group that is not ours, and takes a part of every trace.
     pub foreign_reader: Option<String>,
+    /// Entries in the log that nobody has read yet, as of a few seconds ago; `None`: the log does not say.
+    pub lag: Option<u64>,
+    /// Entries that were read and are not acknowledged, as of a few seconds ago; `None`: the log does not say.
+    pub pending: Option<u64>,
     /// Entries handed on since the start.
     pub entries_read: u64,
     /// Entries acknowledged since the start.
@@ -80,7 +99,7 @@ pub struct StatusSnapshot {
     pub entries_dead: u64,
     /// Pending entries found trimmed since the start.
     pub entries_trimmed: u64,
-    /// Connections lost since the start.
+    /// Connections lost since the start; attempts to make one are not counted.
     pub disconnects: u64,
     /// Entries refused by the embedded listener since the start.
     pub entries_refused: u64,
@@ -124,6 +143,11 @@ impl SourceStatus {
         news
     }
 
+    /// Notes how far reading and acknowledging are behind, as far as the log says.
+    pub fn set_backlog(&self, lag: Option<u64>, pending: Option<u64>) {
+        self.write(|words| (words.lag, words.pending) = (lag, pending));
+    }
+
     /// A copy.
     pub fn snapshot(&self) -> StatusSnapshot {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -134,6 +158,8 @@ impl SourceStatus {
             group: words.group,
             last_error: words.last_error,
             foreign_reader: words.foreign_reader,
+            lag: words.lag,
+            pending: words.pending,
             entries_read: count(&self.entries_read),
             entries_acknowledged: count(&self.entries_acknowledged),
             entries_dead: count(&self.entries_dead),

@@ -64,8 +64,12 @@ impl Shelf {
     }
 
     pub(super) fn get(&self, id: &TraceId) -> Option<&Arc<Trace>> {
+        self.get_decided(id).map(|(trace, _)| trace)
+    }
+
+    pub(super) fn get_decided(&self, id: &TraceId) -> Option<(&Arc<Trace>, u64)> {
         let index = usize::try_from(self.places.get(id)? - self.first).ok()?;
-        self.held.get(index).map(|held| &held.trace)
+        self.held.get(index).map(|held| (&held.trace, held.decided_ms))
     }
 
     /// Traces with their places, newest first.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Criteria, Limits, Store};
 use crate::encode::sample;
-use crate::model::{Resource, SpanId, Status, Text, Trace, TraceId, UnixNanos};
+use crate::model::{Resource, Sampling, SpanId, Status, Text, Trace, TraceId, UnixNanos};
 
 fn named(id: &str) -> Arc<Trace> {
     Arc::new(sample::trace(id, vec![sample::span(&format!("span of {id}"))]))
@@ -102,6 +102,30 @@ fn a_late_part_joins_its_trace_and_leaves_it_in_its_place() {
     let whole = Store::new(Limits::default());
     whole.insert(&[traces[0].clone(), traces[1].clone()], 1);
     assert_eq!(store.counts().bytes, whole.counts().bytes);
+}
+
+#[test]
+fn the_verdict_on_a_trace_stays_when_a_late_part_joins_it_and_a_later_one_replaces_it() {
+    let store = store(|_| ());
+    let verdict = |reason: &str| {
+        let sampling = Sampling {
+            filter: "f".into(),
+            keep: true,
+            reason: Some(reason.into()),
+        };
+        Some(Arc::new(sampling))
+    };
+    let part = |number: u32, sampling: Option<Arc<Sampling>>| {
+        let mut trace = sample::trace("t0", vec![sample::span(&number.to_string())]);
+        (trace.part, trace.sampling) = (number, sampling);
+        Arc::new(trace)
+    };
+    let stored = || store.get(&TraceId::parse("t0")).and_then(|trace| trace.sampling.clone());
+    store.insert(&[part(0, verdict("first"))], 1);
+    store.insert(&[part(1, None)], 1);
+    assert_eq!(stored(), verdict("first"));
+    store.insert(&[part(0, verdict("second")), part(2, verdict("a part's"))], 1);
+    assert_eq!(stored(), verdict("second"), "the trace was decided anew");
 }
 
 #[test]

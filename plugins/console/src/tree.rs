@@ -141,7 +141,7 @@ mod tests {
         let mut hostile = span(&evil, &evil, 0, 1);
         hostile.status = Status::Error;
         hostile.error = Some(evil.repeat(200));
-        hostile.attributes = vec![("capability".into(), evil.clone())];
+        hostile.attributes = vec![("capability".into(), evil.clone().into())];
         let text = rendered(
             TestTrace {
                 id: evil,

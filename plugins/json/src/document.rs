@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use crate::span::{Fields, Span, is_null, milliseconds, quoted, raw, text, write_fields};
 
 /// Keys of a document that follow `trace_id` and `spans`, in the order of the documented structure.
-const ORDER: [&str; 9] =
-    ["start_time", "end_time", "duration", "duration_ms", "success", "complete", "span_count", "agent_count", "agents"];
+const ORDER: [&str; 10] =
+    ["start_time", "end_time", "duration", "duration_ms", "success", "complete", "span_count", "agent_count", "agents", "sampling"];
 
 /// A trace's document, read as far as uniting needs.
 #[derive(Clone, Debug)]

@@ -1,11 +1,14 @@
 //! Attributes: keys with typed values.
 
+/// A typed value that is on its way to the host, in an edit.
+pub use crate::glue::exporter::meshtrace::plugin::types::Value as OwnedValue;
+
 use std::ops::Range;
 
 use crate::Batch;
 use crate::columns::at;
 
-/// An attribute's value.
+/// An attribute's value, as it is read from a batch. [`OwnedValue`] is the same for what goes back to the host.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// Text.
@@ -21,8 +24,9 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Reads a value's text as its type says; what does not read so, and unknown types, are text.
-    fn new(text: &'a str, kind: u8) -> Self {
+    /// Reads a value's text as its type in [`Columns`](crate::Columns) says; what does not read so, and unknown types, are text.
+    #[must_use]
+    pub fn new(text: &'a str, kind: u8) -> Self {
         let typed = match kind {
             1 => text.parse().ok().map(Value::Bool),
             2 => text.parse().ok().map(Value::Integer),
@@ -31,6 +35,48 @@ impl<'a> Value<'a> {
             _ => None,
         };
         typed.unwrap_or(Value::Text(text))
+    }
+}
+
+impl From<Value<'_>> for OwnedValue {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Text(text) => OwnedValue::Text(text.to_owned()),
+            Value::Bool(value) => OwnedValue::Boolean(value),
+            Value::Integer(value) => OwnedValue::Integer(value),
+            Value::Double(value) => OwnedValue::Double(value),
+            Value::Json(text) => OwnedValue::Json(text.to_owned()),
+        }
+    }
+}
+
+impl From<&str> for OwnedValue {
+    fn from(text: &str) -> Self {
+        OwnedValue::Text(text.to_owned())
+    }
+}
+
+impl From<String> for OwnedValue {
+    fn from(text: String) -> Self {
+        OwnedValue::Text(text)
+    }
+}
+
+impl From<bool> for OwnedValue {
+    fn from(value: bool) -> Self {
+        OwnedValue::Boolean(value)
+    }
+}
+
+impl From<i64> for OwnedValue {
+    fn from(value: i64) -> Self {
+        OwnedValue::Integer(value)
+    }
+}
+
+impl From<f64> for OwnedValue {
+    fn from(value: f64) -> Self {
+        OwnedValue::Double(value)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use std::cell::RefCell;
 
-use crate::{Batch, Exporter, Level, Outcome, Report, State, log};
+use crate::{Batch, Exporter, Filter, Level, Outcome, Report, State, log};
 
-/// Bindings of world `exporter`: all imports, and the exporter's exports.
+/// Bindings of world `exporter`: all imports, all types, and the exporter's exports.
 #[allow(missing_docs)]
 pub mod exporter {
     wit_bindgen::generate!({
@@ -16,7 +16,32 @@ pub mod exporter {
         pub_export_macro: true,
         export_macro_name: "export_trace_exporter",
         additional_derives: [PartialEq],
-        generate_unused_types: false,
+        // The filter's records too: its bindings use the types of these.
+        generate_unused_types: true,
+    });
+}
+
+/// Bindings of world `filter`: its exports. Imports and types are those of [`exporter`].
+#[allow(missing_docs)]
+pub mod filter {
+    wit_bindgen::generate!({
+        world: "filter",
+        path: "../../wit",
+        pub_export_macro: true,
+        export_macro_name: "export_trace_filter",
+        with: {
+            "meshtrace:plugin/types@0.1.0": crate::glue::exporter::meshtrace::plugin::types,
+            "meshtrace:plugin/traces@0.1.0": crate::glue::exporter::meshtrace::plugin::traces,
+            "meshtrace:plugin/spans@0.1.0": crate::glue::exporter::meshtrace::plugin::spans,
+            "meshtrace:plugin/resources@0.1.0": crate::glue::exporter::meshtrace::plugin::resources,
+            "meshtrace:plugin/attributes@0.1.0": crate::glue::exporter::meshtrace::plugin::attributes,
+            "meshtrace:plugin/events@0.1.0": crate::glue::exporter::meshtrace::plugin::events,
+            "meshtrace:plugin/links@0.1.0": crate::glue::exporter::meshtrace::plugin::links,
+            "meshtrace:plugin/strings@0.1.0": crate::glue::exporter::meshtrace::plugin::strings,
+            "meshtrace:plugin/encoded@0.1.0": crate::glue::exporter::meshtrace::plugin::encoded,
+            "meshtrace:plugin/host-log@0.1.0": crate::glue::exporter::meshtrace::plugin::host_log,
+            "meshtrace:plugin/metrics@0.1.0": crate::glue::exporter::meshtrace::plugin::metrics,
+        },
     });
 }
 
@@ -42,7 +67,7 @@ pub mod stateful {
     });
 }
 
-/// Where the one exporter of a component lives. Calls before a successful `init` are answered, not trapped on.
+/// Where the one plugin of a component lives. Calls before a successful `init` are answered, not trapped on.
 pub struct Slot<T>(RefCell<Option<T>>);
 
 impl<T> Slot<T> {
@@ -52,7 +77,7 @@ impl<T> Slot<T> {
         Slot(RefCell::new(None))
     }
 
-    /// Runs `f` on the exporter, if there is one.
+    /// Runs `f` on the plugin, if there is one.
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, String> {
         match self.0.try_borrow_mut().ok().as_deref_mut() {
             Some(Some(plugin)) => Ok(f(plugin)),
@@ -67,14 +92,21 @@ impl<T> Default for Slot<T> {
     }
 }
 
-impl<T: Exporter> Slot<T> {
-    /// `trace-exporter.init`
-    pub fn init(&self, config: &str) -> Result<(), String> {
-        let plugin = T::init(config)?;
+impl<T> Slot<T> {
+    /// `init`, given what the plugin's own answered.
+    pub fn start(&self, made: Result<T, String>) -> Result<(), String> {
+        let plugin = made?;
         self.0.try_borrow_mut().map_err(|_| "init was called while another call was running".to_owned())?.replace(plugin);
         Ok(())
     }
 
+    /// `flush`, with the plugin's own.
+    pub fn flush(&self, flush: impl FnOnce(&mut T) -> Result<(), String>) -> Result<(), String> {
+        self.with(flush)?
+    }
+}
+
+impl<T: Exporter> Slot<T> {
     /// `trace-exporter.export-batch`
     pub fn export(&self) -> Outcome {
         self.with(|plugin| plugin.export(&Batch::current())).unwrap_or_else(|reason| {
@@ -82,10 +114,12 @@ impl<T: Exporter> Slot<T> {
             Outcome::Retry(1000)
         })
     }
+}
 
-    /// `trace-exporter.flush`
-    pub fn flush(&self) -> Result<(), String> {
-        self.with(T::flush)?
+impl<T: Filter> Slot<T> {
+    /// `trace-filter.decide`
+    pub fn decide(&self) -> Result<exporter::meshtrace::plugin::types::Decisions, String> {
+        self.with(|plugin| plugin.decide(&Batch::current()))??.into_record()
     }
 }
 
@@ -133,13 +167,13 @@ macro_rules! export_exporter {
                     <$plugin as $crate::Exporter>::describe()
                 }
                 fn init(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
-                    SLOT.with(|slot| slot.init(&config))
+                    SLOT.with(|slot| slot.start(<$plugin as $crate::Exporter>::init(&config)))
                 }
                 fn export_batch() -> $crate::Outcome {
                     SLOT.with(|slot| slot.export())
                 }
                 fn flush() -> ::std::result::Result<(), ::std::string::String> {
-                    SLOT.with(|slot| slot.flush())
+                    SLOT.with(|slot| slot.flush(<$plugin as $crate::Exporter>::flush))
                 }
             }
             $crate::__private::exporter::export_trace_exporter!(Component with_types_in $crate::__private::exporter);
@@ -150,7 +184,49 @@ macro_rules! export_exporter {
     };
 }
 
-/// One optional interface of [`export_exporter!`], in the component.
+/// Makes the component of a [`Filter`].
+///
+/// `export_filter!(Type)`; with `report` and `state` after it when the type implements [`Report`] and [`State`]:
+/// `export_filter!(Type, report, state)`. Once per crate. Natively it only checks that the traits are there.
+#[macro_export]
+macro_rules! export_filter {
+    ($plugin:ty $(, $extra:ident)* $(,)?) => {
+        const _: () = {
+            const fn is_filter<T: $crate::Filter>() {}
+            is_filter::<$plugin>();
+        };
+
+        // Natively there is no component to make, and linkers choke on the export names.
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            ::std::thread_local! {
+                static SLOT: $crate::__private::Slot<$plugin> = const { $crate::__private::Slot::new() };
+            }
+            struct Component;
+
+            impl $crate::__private::filter::exports::meshtrace::plugin::trace_filter::Guest for Component {
+                fn describe() -> $crate::Description {
+                    <$plugin as $crate::Filter>::describe()
+                }
+                fn init(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
+                    SLOT.with(|slot| slot.start(<$plugin as $crate::Filter>::init(&config)))
+                }
+                fn decide() -> ::std::result::Result<$crate::__private::DecisionRecord, ::std::string::String> {
+                    SLOT.with(|slot| slot.decide())
+                }
+                fn flush() -> ::std::result::Result<(), ::std::string::String> {
+                    SLOT.with(|slot| slot.flush(<$plugin as $crate::Filter>::flush))
+                }
+            }
+            $crate::__private::filter::export_trace_filter!(Component with_types_in $crate::__private::filter);
+            $( $crate::__export_extra!($extra, Component, SLOT); )*
+        };
+
+        $( $crate::__check_extra!($extra, $plugin); )*
+    };
+}
+
+/// One optional interface of [`export_exporter!`] or [`export_filter!`], in the component.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_extra {
@@ -175,7 +251,7 @@ macro_rules! __export_extra {
     };
 }
 
-/// One optional interface of [`export_exporter!`], checked on every target.
+/// One optional interface of [`export_exporter!`] or [`export_filter!`], checked on every target.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __check_extra {
@@ -192,6 +268,6 @@ macro_rules! __check_extra {
         };
     };
     ($other:ident, $plugin:ty) => {
-        compile_error!(concat!("export_exporter! knows `report` and `state` after the type, not `", stringify!($other), "`"));
+        compile_error!(concat!("only `report` and `state` may follow the plugin's type, not `", stringify!($other), "`"));
     };
 }

@@ -32,6 +32,11 @@ impl Strings {
         }
     }
 
+    /// Number of strings.
+    pub(crate) fn count(&self) -> u32 {
+        self.bounds.get_or_init(fetch_bounds)[2]
+    }
+
     /// The string at `index`; empty for an index that the table does not have.
     pub(crate) fn get(&self, index: u32) -> &str {
         if index == 0 {
@@ -118,7 +123,7 @@ mod tests {
             ],
         };
         let texts: Vec<&str> = (0..5).map(|index| table.get(index)).collect();
-        assert_eq!(texts, ["", "abc", "é", "!", ""]);
+        assert_eq!((texts, table.count()), (vec!["", "abc", "é", "!", ""], 4));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Stages that answer what a test wants.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::api::{Answer, CorrelatorSummary, ExporterSummary, Pipeline, PluginSummary};
+use crate::api::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+use crate::batch::Numbers;
+use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
+use crate::plugin::{About, Grants, Kind, Loaded, Manifest, Origin};
 use crate::source::{SourceState, SourceStatus, StatusSnapshot};
 
 #[derive(Default)]
@@ -12,6 +15,9 @@ pub(super) struct Fake {
     pub(super) report: Option<Result<String, String>>,
     pub(super) state: SourceState,
     pub(super) error: Option<String>,
+    pub(super) plugins: PluginsSummary,
+    /// What filters decided.
+    pub(super) decisions: Vec<(TraceId, Known)>,
     /// It never answers.
     pub(super) stuck: bool,
 }
@@ -26,13 +32,13 @@ impl Pipeline for Fake {
         })
     }
 
+    /// Only the stats plugin has one.
     fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
-        assert_eq!(plugin, "stats");
         Box::pin(async move {
             if self.stuck {
                 std::future::pending::<()>().await;
             }
-            self.report.clone().transpose()
+            self.report.clone().filter(|_| plugin == "stats").transpose()
         })
     }
 
@@ -46,6 +52,21 @@ impl Pipeline for Fake {
         }
     }
 
+    fn filters(&self) -> FiltersSummary {
+        let counts = Counts {
+            kept: 147,
+            dropped: 9,
+            late_dropped: 1,
+            dead: 0,
+            remembered: 8,
+        };
+        FiltersSummary { counts, filters: vec![sampling()] }
+    }
+
+    fn decision(&self, id: &TraceId) -> Option<Known> {
+        self.decisions.iter().find(|(own, _)| own == id).map(|(_, known)| known.clone())
+    }
+
     fn exporter(&self) -> ExporterSummary {
         ExporterSummary {
             type_name: "console".to_owned(),
@@ -55,7 +76,16 @@ impl Pipeline for Fake {
                 state: "running".to_owned(),
                 required: true,
                 exported: 147,
-                ..PluginSummary::default()
+                rejected: 2,
+                dropped: 3,
+                retries: 4,
+                failures: 5,
+                waiting: 1,
+                last_error: Some("it trapped".to_owned()),
+                numbers: Numbers {
+                    counters: [("lines_written".to_owned(), 50)].into(),
+                    gauges: [("depth".to_owned(), 0.5)].into(),
+                },
             }],
         }
     }
@@ -67,10 +97,87 @@ impl Pipeline for Fake {
         if let Some(error) = &self.error {
             status.set_error(error.clone());
         }
+        for (counter, count) in [
+            (&status.entries_read, 200),
+            (&status.entries_acknowledged, 190),
+            (&status.entries_dead, 3),
+            (&status.entries_trimmed, 4),
+            (&status.disconnects, 5),
+            (&status.entries_refused, 6),
+        ] {
+            counter.store(count, std::sync::atomic::Ordering::Relaxed);
+        }
+        status.set_backlog(Some(30), Some(12));
         status.snapshot()
     }
 
-    fn input(&self) -> Vec<(&'static str, u64)> {
-        vec![("entries_rejected", 1)]
+    fn input(&self) -> InputSummary {
+        InputSummary {
+            events: 160,
+            unreadable_values: 8,
+            rejected: vec![("no_trace_id", 1), ("too_large", 9)],
+            open_bytes: 4_096,
+            remembered_traces: 20,
+            interned_name_bytes: 300,
+        }
+    }
+
+    fn plugins(&self) -> PluginsSummary {
+        self.plugins.clone()
+    }
+}
+
+/// A filter that has done something.
+pub(in crate::api) fn sampling() -> FilterSummary {
+    FilterSummary {
+        name: "sampling".to_owned(),
+        state: "running",
+        order: 10,
+        on_failure: OnFailure::Pass,
+        calls: 12,
+        failures: 1,
+        passed: 2,
+        kept: 138,
+        dropped: 9,
+        undecided: 7,
+        dead: 0,
+        edits: 3,
+        refused_edits: 0,
+        swaps: 1,
+        reasons: vec![
+            ReasonCount { reason: None, kept: 0, dropped: 4 },
+            ReasonCount {
+                reason: Some("errors".into()),
+                kept: 138,
+                dropped: 5,
+            },
+        ],
+        holding: None,
+        last_error: Some("it trapped".to_owned()),
+        numbers: Numbers {
+            gauges: [("tokens".to_owned(), 1.5)].into(),
+            ..Numbers::default()
+        },
+    }
+}
+
+/// An exporter that runs.
+pub(in crate::api) fn loaded() -> Loaded {
+    Loaded {
+        kind: Kind::Exporter,
+        on_failure: OnFailure::DeadLetter,
+        about: About {
+            name: "printer".to_owned(),
+            version: "1.2.3".to_owned(),
+            config_schema: None,
+            parallel: true,
+        },
+        source: "bundled console".to_owned(),
+        origin: Origin::Cached { took: Duration::from_millis(3) },
+        digest: "ab12".to_owned(),
+        bytes: 4_711,
+        manifest: Manifest::default(),
+        grants: Grants::default(),
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_067_202),
     }
 }

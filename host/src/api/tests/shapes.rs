@@ -22,8 +22,8 @@ async fn the_status_has_the_documented_keys_and_more() {
         (
             "consumer",
             json!({"stream_name": "mesh:trace", "consumer_group": "mcp-mesh-registry-processors", "status": "running",
-                   "last_error": null, "foreign_reader": null, "entries_read": 0, "entries_acknowledged": 0, "entries_dead": 0,
-                   "entries_trimmed": 0, "entries_refused": 0, "disconnects": 0}),
+                   "last_error": null, "foreign_reader": null, "lag": 30, "pending": 12, "entries_read": 200, "entries_acknowledged": 190, "entries_dead": 3,
+                   "entries_trimmed": 4, "entries_refused": 6, "disconnects": 5}),
         ),
         (
             "correlator",
@@ -31,11 +31,24 @@ async fn the_status_has_the_documented_keys_and_more() {
                    "decided": {"complete": 140, "expired": 7}}),
         ),
         (
+            "filters",
+            json!({"kept": 147, "dropped": 9, "late_dropped": 1, "dead": 0, "remembered": 8, "plugins": [{"name": "sampling",
+                   "state": "running", "order": 10, "on_failure": "pass", "calls": 12, "failures": 1, "passed": 2, "kept": 138,
+                   "dropped": 9, "undecided": 7, "dead": 0, "edits": 3, "refused_edits": 0, "swaps": 1, "reasons": [
+                   {"reason": null, "kept": 0, "dropped": 4}, {"reason": "errors", "kept": 138, "dropped": 5}],
+                   "holding": null, "last_error": "it trapped", "metrics": {"tokens": 1.5}}]}),
+        ),
+        (
             "exporter",
             json!({"type": "console", "exported_traces": 147, "plugins": [{"name": "console", "state": "running", "required": true,
-                   "exported": 147, "retries": 0, "failures": 0, "last_error": null, "metrics": {}}]}),
+                   "exported": 147, "dropped": 3, "retries": 4, "failures": 5, "last_error": "it trapped",
+                   "metrics": {"lines_written": 50, "depth": 0.5}}]}),
         ),
-        ("input", json!({"entries_rejected": 1})),
+        (
+            "input",
+            json!({"events": 160, "unreadable_values": 8, "no_trace_id": 1, "too_large": 9, "open_bytes": 4096, "remembered_traces": 20,
+                   "interned_name_bytes": 300}),
+        ),
     ] {
         assert_eq!(status[part], expected, "{part}");
     }

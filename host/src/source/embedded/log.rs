@@ -156,7 +156,7 @@ impl Log {
         let freed = !gone.is_empty() && std::mem::take(&mut state.full);
         drop(state);
         status.entries_acknowledged.fetch_add(gone.len() as u64, Ordering::Relaxed);
-        if let Fate::Dead { stage, plugin, reason } = settlement.fate {
+        if let Fate::Dead { stage, plugin, reason, .. } = settlement.fate {
             status.entries_dead.fetch_add(gone.len() as u64, Ordering::Relaxed);
             let reason = reason.into();
             for (id, payload) in gone {

@@ -188,8 +188,31 @@ async fn groups(connection: &mut MultiplexedConnection, stream: &str) -> RedisRe
 
 /// The last entry that the group called `name` has handed to anybody, by a reply to `XINFO GROUPS`.
 pub(super) fn last_delivered(groups: &Value, name: &str) -> Option<EntryId> {
-    let group = items(groups).iter().find(|group| field(group, "name").and_then(bytes) == Some(name.as_bytes()))?;
-    EntryId::of(field(group, "last-delivered-id")?)
+    EntryId::of(field(called(groups, name)?, "last-delivered-id")?)
+}
+
+fn called<'a>(groups: &'a Value, name: &str) -> Option<&'a Value> {
+    items(groups).iter().find(|group| field(group, "name").and_then(bytes) == Some(name.as_bytes()))
+}
+
+/// How far a group is behind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Backlog {
+    /// Entries that it has handed to nobody yet; `None` when the server does not say (before Redis 7, or after entries were deleted).
+    pub lag: Option<u64>,
+    /// Entries that it has handed out and that are not acknowledged.
+    pub pending: Option<u64>,
+}
+
+/// How far the group called `name` is behind; unknown when stream or group are not there.
+pub(super) async fn backlog(connection: &mut MultiplexedConnection, stream: &str, name: &str) -> RedisResult<Backlog> {
+    let reply: RedisResult<Value> = redis::cmd("XINFO").arg("GROUPS").arg(stream).query_async(connection).await;
+    let groups = found(reply)?;
+    let count = |key| groups.as_ref().and_then(|groups| number(field(called(groups, name)?, key)?));
+    Ok(Backlog {
+        lag: count("lag"),
+        pending: count("pending"),
+    })
 }
 
 /// Whether an error says that there is no such stream or group.

@@ -62,7 +62,6 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
         tracing::warn!(error, "reading from Redis failed; connecting again");
         shared.status.set_error(error);
         shared.status.set_state(SourceState::Connecting);
-        shared.status.disconnects.fetch_add(1, Ordering::Relaxed);
         if pause.wait().await.is_break() {
             return;
         }
@@ -70,19 +69,27 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
 }
 
 async fn session(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progress, pause: &mut Backoff) -> SessionEnd {
-    match try_session(shared, out, progress, pause).await {
+    let connection = match shared.connector.connect().await {
+        Ok(connection) => connection,
+        Err(error) => return SessionEnd::Failed(error),
+    };
+    let end = match try_session(shared, connection, out, progress, pause).await {
         Ok(never) => match never {},
         Err(end) => end,
+    };
+    if matches!(&end, SessionEnd::Failed(error) if error.is_io_error()) {
+        shared.status.disconnects.fetch_add(1, Ordering::Relaxed);
     }
+    end
 }
 
 async fn try_session(
     shared: &Shared,
+    mut connection: MultiplexedConnection,
     out: &mpsc::Sender<Batch>,
     progress: &mut Progress,
     pause: &mut Backoff,
 ) -> Result<std::convert::Infallible, SessionEnd> {
-    let mut connection = shared.connector.connect().await?;
     // Two that read would split every trace between them.
     if shared.lease.acquire(shared, &mut connection).await? == Held::Anew {
         progress.recovery = Recovery::default();

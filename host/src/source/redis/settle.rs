@@ -9,18 +9,19 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Shared;
-use super::reply::{entry, items};
-use crate::model::Receipt;
+use super::dead::bury;
+use crate::model::{Receipt, Trace};
 use crate::source::{Fate, Settlement};
 
 /// Receipts of whole traces are gathered up to about this many for one command.
 const ACK_BATCH: usize = 1_000;
-/// Entries that the dead-letter stream keeps, about; older ones go. `XADD … MAXLEN ~`.
-pub(super) const DEAD_MAX: usize = 100_000;
 /// How often a dead letter that Redis refused is tried again. Its entries stay pending meanwhile.
 const DEAD_RETRY: Duration = Duration::from_secs(2);
 /// Dead letters that wait for Redis to take them, at most.
 const REFUSED_MAX: usize = 10_000;
+/// Bytes of traces that these hold, at most. Further ones are written as the log has them by then: a Redis that refuses dead letters mostly refuses new
+/// entries too, and then nothing is trimmed from the log.
+const REFUSED_BYTES_MAX: usize = 64 * 1024 * 1024;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Settles until `settlements` ends. Nothing is given up: what Redis does not take now is tried again, and what is not settled when this ends is
@@ -61,7 +62,7 @@ fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (V
     let mut next = Some(first);
     while let Some(settlement) = next {
         match settlement.fate {
-            Fate::Delivered => delivered.extend(settlement.receipts),
+            Fate::Delivered | Fate::Dropped(_) => delivered.extend(settlement.receipts),
             Fate::Dead { .. } => dead.push(settlement),
         }
         let enough = delivered.len() + dead.len() >= ACK_BATCH;
@@ -76,7 +77,23 @@ fn keep(refused: &mut Vec<Settlement>, more: Vec<Settlement>) {
     if more.len() > room {
         tracing::warn!(left = more.len() - room, "too many dead letters wait for Redis; further ones stay pending until the next start");
     }
-    refused.extend(more.into_iter().take(room));
+    let mut held_bytes: usize = refused.iter().filter_map(trace_of).map(|trace| trace.bytes()).sum();
+    for mut settlement in more.into_iter().take(room) {
+        held_bytes += trace_of(&settlement).map_or(0, |trace| trace.bytes());
+        if let Fate::Dead { trace: trace @ Some(_), .. } = &mut settlement.fate
+            && held_bytes > REFUSED_BYTES_MAX
+        {
+            held_bytes -= trace.take().map_or(0, |trace| trace.bytes());
+        }
+        refused.push(settlement);
+    }
+}
+
+fn trace_of(settlement: &Settlement) -> Option<&Trace> {
+    match &settlement.fate {
+        Fate::Dead { trace, .. } => trace.as_deref(),
+        Fate::Delivered | Fate::Dropped(_) => None,
+    }
 }
 
 struct Link<'a> {
@@ -156,31 +173,34 @@ impl Link<'_> {
     }
 }
 
-/// Copies the entries to the dead-letter stream, each with why and where from, and acknowledges them, in one step.
-async fn bury(shared: &Shared, connection: &mut MultiplexedConnection, settlement: &Settlement) -> RedisResult<()> {
-    let Fate::Dead { stage, plugin, reason } = &settlement.fate else { return Ok(()) };
-    let mut looking = redis::pipe();
-    for receipt in &settlement.receipts {
-        looking.cmd("XRANGE").arg(&shared.stream).arg(receipt.to_string()).arg(receipt.to_string());
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::encode::sample::{span, trace};
+    use crate::model::Text;
+
+    fn dead(bytes: usize) -> Settlement {
+        let mut large = span("a");
+        large.error = Text::own(&"x".repeat(bytes));
+        let fate = Fate::Dead {
+            stage: "export",
+            plugin: None,
+            reason: "no".into(),
+            trace: Some(Arc::new(trace("t", vec![large]))),
+        };
+        Settlement { receipts: Vec::new(), fate }
     }
-    let replies: Vec<Value> = looking.query_async(connection).await?;
-    let mut moving = redis::pipe();
-    moving.atomic();
-    for (receipt, reply) in settlement.receipts.iter().zip(&replies) {
-        let fields = items(reply).first().and_then(entry).and_then(|(_, fields)| fields).unwrap_or_default();
-        let add = moving.cmd("XADD").arg(&shared.dead_stream).arg("MAXLEN").arg("~").arg(DEAD_MAX).arg("*");
-        add.arg("dead:entry").arg(receipt.to_string()).arg("dead:stage").arg(*stage).arg("dead:reason").arg(reason.as_str());
-        if let Some(plugin) = plugin {
-            add.arg("dead:plugin").arg(plugin.as_str());
-        }
-        for part in fields.iter().filter_map(super::reply::bytes) {
-            add.arg(part);
-        }
-        add.ignore();
+
+    #[test]
+    fn what_waits_for_redis_holds_no_more_than_it_may() {
+        let mut refused = Vec::new();
+        keep(&mut refused, (0..REFUSED_MAX + 5).map(|_| dead(1)).collect());
+        assert_eq!(refused.len(), REFUSED_MAX);
+        let mut refused = Vec::new();
+        keep(&mut refused, vec![dead(REFUSED_BYTES_MAX / 2), dead(REFUSED_BYTES_MAX / 2)]);
+        keep(&mut refused, vec![dead(REFUSED_BYTES_MAX / 2), dead(1)]);
+        assert_eq!(refused.iter().map(|settlement| trace_of(settlement).is_some()).collect::<Vec<_>>(), [true, false, false, true]);
     }
-    let ack = moving.cmd("XACK").arg(&shared.stream).arg(&shared.group);
-    for receipt in &settlement.receipts {
-        ack.arg(receipt.to_string());
-    }
-    moving.query_async::<()>(connection).await
 }

@@ -64,6 +64,8 @@ async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimmin
     if trimming && !shared.retention.is_zero() {
         trim(shared, connection).await?;
     }
+    let group::Backlog { lag, pending } = group::backlog(connection, &shared.stream, &shared.group).await?;
+    shared.status.set_backlog(lag, pending);
     let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
     let gone = |own: &&group::Consumer| own.name != shared.consumer && own.pending == 0 && !shared.foreign.is_living(own);
     for dead in consumers.iter().filter(gone) {

@@ -82,6 +82,7 @@ async fn dead_entries_are_kept_with_their_fields_and_the_reason() {
         stage: "decode",
         plugin: None,
         reason: "no trace_id".into(),
+        trace: None,
     };
     host.settle(entries, dead).await;
     host.until(|host| !host.dead.list().is_empty()).await;

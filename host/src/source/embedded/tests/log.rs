@@ -88,6 +88,27 @@ fn a_closed_log_takes_nothing_and_hands_on_what_it_has() {
 }
 
 #[test]
+fn what_a_filter_dropped_is_let_go_of_and_is_no_dead_letter() {
+    let (log, status) = (log(1 << 20), SourceStatus::default());
+    give(&log, AskedId::Next).unwrap();
+    let receipts: Vec<_> = log.take().drain().map(|entry| entry.receipt).collect();
+    let sampling = crate::model::Sampling {
+        filter: "sampling".into(),
+        keep: false,
+        reason: None,
+    };
+    log.settle(
+        Settlement {
+            receipts,
+            fate: Fate::Dropped(sampling.into()),
+        },
+        &status,
+    );
+    let status = status.snapshot();
+    assert_eq!((log.holding().entries, status.entries_acknowledged, status.entries_dead), (0, 1, 0));
+}
+
+#[test]
 fn an_unknown_receipt_settles_nothing() {
     let (log, status) = (log(1 << 20), SourceStatus::default());
     give(&log, AskedId::Next).unwrap();

@@ -1,0 +1,125 @@
+//! The pipeline in metrics: what is read, what is open, what was decided, what is kept for queries.
+
+use super::text::Text;
+use crate::api::{CorrelatorSummary, FiltersSummary, InputSummary};
+use crate::filter;
+use crate::source::{SourceState, StatusSnapshot};
+use crate::store;
+
+pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
+    let StatusSnapshot {
+        state,
+        lag,
+        pending,
+        entries_read,
+        entries_acknowledged,
+        entries_dead,
+        entries_trimmed,
+        disconnects,
+        entries_refused,
+        // Words, which the status has.
+        stream: _,
+        group: _,
+        last_error: _,
+        foreign_reader,
+    } = source;
+    let mut states = text.gauge("meshtrace_source_state", "1 for what the source is doing, 0 for the rest.");
+    for one in SourceState::ALL {
+        states.count(&[("state", one.as_str())], u64::from(one == *state));
+    }
+    let foreign = u64::from(foreign_reader.is_some());
+    text.gauge("meshtrace_foreign_reader", "1 while somebody else reads our consumer group, which takes a part of every trace.")
+        .count(&[], foreign);
+    if let Some(lag) = lag {
+        text.gauge("meshtrace_lag_entries", "Entries in the log that nobody has read yet, as of a few seconds ago.").count(&[], *lag);
+    }
+    if let Some(pending) = pending {
+        text.gauge("meshtrace_pending_entries", "Entries that were read and are not acknowledged, as of a few seconds ago.")
+            .count(&[], *pending);
+    }
+    for (name, help, count) in [
+        ("meshtrace_entries_read", "Entries read.", entries_read),
+        ("meshtrace_entries_acknowledged", "Entries acknowledged, dead letters among them.", entries_acknowledged),
+        ("meshtrace_entries_dead", "Entries moved to the dead-letter stream.", entries_dead),
+        ("meshtrace_entries_trimmed", "Pending entries that the log no longer held.", entries_trimmed),
+        ("meshtrace_entries_refused", "Entries that the embedded listener refused, because it held as much as it may.", entries_refused),
+        ("meshtrace_disconnects", "Connections to the log that were lost.", disconnects),
+    ] {
+        text.counter(name, help).count(&[], *count);
+    }
+}
+
+pub(super) fn input(text: &mut Text, input: &InputSummary) {
+    let InputSummary {
+        events,
+        unreadable_values,
+        rejected,
+        open_bytes,
+        remembered_traces,
+        interned_name_bytes,
+    } = input;
+    text.counter("meshtrace_events", "Entries that became events.").count(&[], *events);
+    let mut reasons = text.counter("meshtrace_entries_rejected", "Entries that are no events, by why.");
+    for (reason, count) in rejected {
+        reasons.count(&[("reason", reason)], *count);
+    }
+    let help = "Values of another form than their field wants; each was kept as an attribute.";
+    text.counter("meshtrace_unreadable_values", help).count(&[], *unreadable_values);
+    text.gauge("meshtrace_open_bytes", "Bytes that open traces hold.").count(&[], *open_bytes);
+    text.gauge("meshtrace_remembered_traces", "Ids of decided traces that are remembered for late spans.").count(&[], *remembered_traces);
+    text.gauge("meshtrace_interned_name_bytes", "Bytes of texts that are kept once for all spans.").count(&[], *interned_name_bytes);
+}
+
+pub(super) fn correlator(text: &mut Text, correlator: &CorrelatorSummary) {
+    let CorrelatorSummary {
+        active_traces,
+        total_spans,
+        oldest_age,
+        late_parts,
+        decided,
+    } = correlator;
+    text.gauge("meshtrace_open_traces", "Traces that are not decided yet.").count(&[], *active_traces);
+    text.gauge("meshtrace_open_spans", "Spans of those traces.").count(&[], *total_spans);
+    let age = oldest_age.unwrap_or_default().as_secs_f64();
+    text.gauge("meshtrace_oldest_open_trace_age_seconds", "How long ago the oldest of them began to come in; 0 when there is none.")
+        .value(&[], age);
+    text.counter("meshtrace_late_parts", "Trace parts that came after their trace had been decided.").count(&[], *late_parts);
+    let mut reasons = text.counter("meshtrace_decided_traces", "Traces and late parts decided, by why they were taken to be complete.");
+    for (reason, count) in decided {
+        reasons.count(&[("reason", reason.as_str())], *count);
+    }
+}
+
+pub(super) fn filters(text: &mut Text, filters: &FiltersSummary) {
+    let filter::Counts {
+        kept,
+        dropped,
+        late_dropped,
+        dead,
+        remembered,
+    } = filters.counts;
+    let mut outcomes = text.counter("meshtrace_filtered_traces", "Trace parts that went through all filters, by what became of them.");
+    for (outcome, count) in [("kept", kept), ("dropped", dropped), ("late_dropped", late_dropped), ("dead", dead)] {
+        outcomes.count(&[("outcome", outcome)], count);
+    }
+    text.gauge("meshtrace_remembered_drops", "Ids of dropped traces that are remembered for late parts.").count(&[], remembered);
+}
+
+pub(super) fn stored(text: &mut Text, counts: store::Counts) {
+    let store::Counts {
+        traces,
+        bytes,
+        removed_by_count,
+        removed_by_bytes,
+        removed_by_age,
+        too_large,
+    } = counts;
+    text.gauge("meshtrace_store_traces", "Traces kept for queries.").count(&[], traces);
+    text.gauge("meshtrace_store_bytes", "Bytes that they hold.").count(&[], bytes);
+    let mut removed = text.counter("meshtrace_store_removed_traces", "Traces removed from there, by which bound.");
+    for (bound, count) in [("count", removed_by_count), ("bytes", removed_by_bytes), ("age", removed_by_age)] {
+        removed.count(&[("bound", bound)], count);
+    }
+    text.counter("meshtrace_store_too_large_traces", "Traces and late parts not taken in there, because of their size.")
+        .count(&[], too_large);
+}

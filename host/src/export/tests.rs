@@ -1,0 +1,326 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
+use crate::batch::{Resident, TraceBatch};
+use crate::filter::FilteredBatch;
+use crate::model::{Decision, Trace, TraceId};
+use crate::source::{Fate, Settlement};
+use crate::store::Store;
+use crate::tasks::Tasks;
+
+/// What exporters of a test share: each trace that was taken, with who took it.
+#[derive(Clone, Default)]
+struct Taken(Arc<Mutex<Vec<(String, String)>>>);
+
+impl Taken {
+    fn by(&self, who: &str) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(own, _)| own == who).map(|(_, id)| id.clone()).collect()
+    }
+}
+
+type Answer = Box<dyn FnMut(&TraceBatch) -> Outcome + Send>;
+
+/// An exporter that does as it is told; its state is how many traces it and its predecessors took.
+struct Fake {
+    who: String,
+    taken: Taken,
+    count: u64,
+    answer: Answer,
+    refuses_state: bool,
+    flushed: Arc<AtomicUsize>,
+}
+
+impl Exporter for Fake {
+    fn export(&mut self, batch: &Arc<TraceBatch>) -> Outcome {
+        let outcome = (self.answer)(batch);
+        if outcome == Outcome::Delivered {
+            self.count += batch.traces().len() as u64;
+            let ids = batch.traces().iter().map(|trace| (self.who.clone(), trace.id.to_string()));
+            self.taken.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        }
+        outcome
+    }
+}
+
+impl Resident for Fake {
+    fn flush(&mut self) -> Result<(), String> {
+        self.flushed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+    fn report(&mut self) -> Result<Option<String>, String> {
+        Ok(Some(self.count.to_string()))
+    }
+    fn snapshot(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(Some(self.count.to_be_bytes().to_vec()))
+    }
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), String> {
+        if self.refuses_state {
+            return Err("restore: it trapped".into());
+        }
+        self.count = snapshot.try_into().map_or(0, u64::from_be_bytes);
+        Ok(())
+    }
+}
+
+/// The stage between its neighbours.
+struct Stage {
+    input: mpsc::Sender<FilteredBatch>,
+    settled: mpsc::Receiver<Settlement>,
+    handle: Handle,
+    tasks: Tasks,
+    taken: Taken,
+    flushed: Arc<AtomicUsize>,
+}
+
+const TERMS: Terms = Terms {
+    required: true,
+    queue: 2,
+    max_traces: 512,
+};
+
+impl Stage {
+    fn start() -> Stage {
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let (input, received) = mpsc::channel(1);
+        let (settlements, settled) = mpsc::channel(1_000);
+        let (failed, _) = mpsc::channel(1);
+        let stage = Export {
+            input: received,
+            settlements,
+            store: Arc::new(Store::new(crate::store::Limits::default())),
+            failed,
+        };
+        let handle = run(stage, &tasks);
+        Stage {
+            input,
+            settled,
+            handle,
+            tasks,
+            taken: Taken::default(),
+            flushed: Arc::default(),
+        }
+    }
+
+    fn fake(&self, who: &str, answer: impl FnMut(&TraceBatch) -> Outcome + Send + 'static) -> Fake {
+        Fake {
+            who: who.into(),
+            taken: self.taken.clone(),
+            count: 0,
+            answer: Box::new(answer),
+            refuses_state: false,
+            flushed: Arc::clone(&self.flushed),
+        }
+    }
+
+    async fn put(&self, name: &str, terms: Terms, fakes: Vec<Fake>) -> Result<(), String> {
+        let exporters = fakes.into_iter().map(|fake| Box::new(fake) as Box<dyn Exporter>).collect();
+        self.handle.put(Member { name: name.into(), exporters, terms }).await
+    }
+
+    async fn send(&self, ids: &[&str]) {
+        let trace = |id: &&str| Arc::new(Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()));
+        let batch = FilteredBatch {
+            batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
+            receipts: ids.iter().map(|_| Vec::new()).collect(),
+        };
+        self.input.send(batch).await.expect("the stage runs");
+    }
+
+    async fn settled(&mut self, count: usize) -> Vec<Fate> {
+        let mut fates = Vec::new();
+        while fates.len() < count {
+            let settlement = tokio::time::timeout(Duration::from_secs(20), self.settled.recv()).await.expect("in time");
+            fates.push(settlement.expect("the stage runs").fate);
+        }
+        fates
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn(&super::Summary) -> bool) {
+        let start = Instant::now();
+        while !self.handle.summaries().iter().any(&condition) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{what}: {:?}", self.handle.summaries());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Closes the input and waits for every thread.
+    async fn end(self) {
+        drop(self.input);
+        self.tasks.ended(Duration::from_secs(20)).await.expect("all have ended");
+    }
+}
+
+fn delivered(fates: Vec<Fate>) -> bool {
+    fates.iter().all(|fate| matches!(fate, Fate::Delivered))
+}
+
+fn delivers() -> impl FnMut(&TraceBatch) -> Outcome + Send + 'static {
+    |_| Outcome::Delivered
+}
+
+fn pauses() -> impl FnMut(&TraceBatch) -> Outcome + Send + 'static {
+    |_| Outcome::Retry {
+        after: Some(Duration::from_secs(50)),
+        reason: "not now".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_successor_takes_over_between_two_batches_with_the_state() {
+    let mut stage = Stage::start();
+    stage.put("x", TERMS, vec![stage.fake("old", delivers())]).await.expect("it runs");
+    stage.send(&["1", "2"]).await;
+    stage.settled(2).await;
+    stage.put("x", TERMS, vec![stage.fake("new", delivers())]).await.expect("it takes over");
+    stage.send(&["3"]).await;
+    stage.settled(1).await;
+    assert_eq!((stage.taken.by("old"), stage.taken.by("new")), (vec!["1".into(), "2".into()], vec!["3".to_owned()]));
+    assert_eq!(stage.handle.report("x").await, Ok(Some("3".into())), "it goes on counting");
+    assert_eq!(stage.flushed.load(Ordering::Relaxed), 1);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_successor_that_cannot_take_the_state_over_leaves_the_old_one_running() {
+    let mut stage = Stage::start();
+    stage.put("x", TERMS, vec![stage.fake("old", delivers())]).await.expect("it runs");
+    let mut successor = stage.fake("new", delivers());
+    successor.refuses_state = true;
+    assert_eq!(stage.put("x", TERMS, vec![successor]).await, Err("restore: it trapped".into()));
+    stage.send(&["1"]).await;
+    stage.settled(1).await;
+    assert_eq!(stage.taken.by("old"), ["1"]);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_successor_gets_what_the_old_one_was_stuck_with() {
+    let mut stage = Stage::start();
+    stage.put("x", TERMS, vec![stage.fake("old", pauses())]).await.expect("it runs");
+    for id in ["1", "2", "3"] {
+        stage.send(&[id]).await;
+    }
+    stage.until("it is stuck", |x| x.holding.is_some()).await;
+    stage.put("x", TERMS, vec![stage.fake("new", delivers())]).await.expect("it takes over in the middle of a pause");
+    assert!(delivered(stage.settled(3).await));
+    assert_eq!(stage.taken.by("new").len(), 3);
+    stage.until("it holds no more", |x| x.holding.is_none()).await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_exporter_that_was_taken_out() {
+    let mut stage = Stage::start();
+    stage.put("stuck", TERMS, vec![stage.fake("stuck", pauses())]).await.expect("it runs");
+    stage.put("other", TERMS, vec![stage.fake("other", delivers())]).await.expect("it runs");
+    for id in ["1", "2", "3"] {
+        stage.send(&[id]).await;
+    }
+    stage.until("it is stuck", |x| x.name == "stuck" && x.holding.is_some()).await;
+    // Its queue is full by now or soon, and the stage waits for room there.
+    stage.send(&["4"]).await;
+    stage.handle.remove("stuck");
+    assert!(delivered(stage.settled(4).await));
+    assert_eq!(stage.taken.by("other"), ["1", "2", "3", "4"]);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn one_that_is_not_required_loses_what_it_cannot_keep_up_with_and_holds_nobody() {
+    let mut stage = Stage::start();
+    let best_effort = Terms { required: false, queue: 1, ..TERMS };
+    stage.put("slow", best_effort, vec![stage.fake("slow", pauses())]).await.expect("it runs");
+    stage.put("other", TERMS, vec![stage.fake("other", delivers())]).await.expect("it runs");
+    for number in 0..20 {
+        stage.send(&[&number.to_string()]).await;
+        stage.settled(1).await;
+    }
+    let slow = stage.handle.summaries().into_iter().find(|x| x.name == "slow").expect("it is there");
+    assert!(slow.dropped >= 17 && slow.exported == 0, "{slow:?}");
+    assert_eq!(stage.taken.by("other").len(), 20);
+    stage.handle.remove("slow");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn several_instances_share_the_batches_and_may_become_fewer() {
+    let mut stage = Stage::start();
+    let slow = |_: &TraceBatch| {
+        std::thread::sleep(Duration::from_millis(2));
+        Outcome::Delivered
+    };
+    stage.put("x", TERMS, vec![stage.fake("one", slow), stage.fake("two", slow)]).await.expect("they run");
+    for number in 0..40 {
+        stage.send(&[&number.to_string()]).await;
+    }
+    stage.settled(40).await;
+    let (one, two) = (stage.taken.by("one").len(), stage.taken.by("two").len());
+    assert!(one > 0 && two > 0 && one + two == 40, "{one} and {two}");
+    stage.put("x", TERMS, vec![stage.fake("three", delivers())]).await.expect("it takes over");
+    for number in 40..60 {
+        stage.send(&[&number.to_string()]).await;
+    }
+    stage.settled(20).await;
+    let (now, after) = (stage.taken.by("three").len(), stage.taken.by("one").len() + stage.taken.by("two").len());
+    // The second may take what came before it noticed.
+    assert!(now + after == 60 && now > 0, "{now} and {after}");
+    assert_eq!(stage.handle.summaries()[0].instances, 1);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_wants_few_traces_in_a_call_gets_few() {
+    let mut stage = Stage::start();
+    let largest = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&largest);
+    let exporter = stage.fake("x", move |batch: &TraceBatch| {
+        seen.fetch_max(batch.traces().len(), Ordering::Relaxed);
+        Outcome::Delivered
+    });
+    stage.put("x", Terms { max_traces: 3, ..TERMS }, vec![exporter]).await.expect("it runs");
+    stage.send(&["1", "2", "3", "4", "5", "6", "7"]).await;
+    stage.settled(7).await;
+    assert_eq!(largest.load(Ordering::Relaxed), 3);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn one_that_fails_at_everything_is_only_tried_now_and_then_until_it_works() {
+    let mut stage = Stage::start();
+    let works = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&works);
+    let answer = move |_: &TraceBatch| {
+        if mended.load(Ordering::Relaxed) { Outcome::Delivered } else { Outcome::Failed("it trapped".into()) }
+    };
+    stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
+    let ids: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    stage.send(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    stage.until("it is broken", |x| x.broken).await;
+    let failures = stage.handle.summaries()[0].failures;
+    assert!(failures < 20, "{failures} calls for 100 traces");
+    works.store(true, Ordering::Relaxed);
+    assert!(delivered(stage.settled(100).await));
+    stage.until("it is mended", |x| !x.broken && x.holding.is_none()).await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn the_one_trace_that_kills_it_is_found_and_the_others_are_taken() {
+    let mut stage = Stage::start();
+    let answer = |batch: &TraceBatch| {
+        let poisoned = batch.traces().iter().any(|trace| trace.id == TraceId::parse("poison"));
+        if poisoned { Outcome::Failed("it trapped".into()) } else { Outcome::Delivered }
+    };
+    stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
+    stage.send(&["1", "2", "poison", "3", "4", "5"]).await;
+    let fates = stage.settled(6).await;
+    let dead: Vec<&Fate> = fates.iter().filter(|fate| !matches!(fate, Fate::Delivered)).collect();
+    assert!(matches!(&dead[..], [Fate::Dead { stage: "export", plugin: Some(plugin), .. }] if plugin == "x"), "{dead:?}");
+    assert_eq!(stage.taken.by("x").len(), 5);
+    stage.end().await;
+}

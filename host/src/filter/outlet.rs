@@ -1,0 +1,180 @@
+//! Where traces leave the stage: kept ones to the next, the others back to the source.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::flow::{FilteredBatch, Flow, Row};
+use super::handle::Command;
+use super::recent::{Known, Recent};
+use super::stage::{Ended, Runner};
+use super::verdicts::{Gone, Why};
+use crate::batch::TraceBatch;
+use crate::correlate::Decided;
+use crate::model::{Sampling, TraceId};
+use crate::source::{Fate, Settlement};
+
+impl Runner {
+    /// Late parts go where their trace went: those of dropped ones leave here, and no filter is asked.
+    pub fn without_followers(&mut self, decided: Vec<Decided>) -> Result<Vec<Decided>, Ended> {
+        if decided.iter().all(|decided| decided.trace.part == 0) {
+            return Ok(decided);
+        }
+        let (mut staying, mut gone) = (Vec::with_capacity(decided.len()), Vec::new());
+        for decided in decided {
+            let follows = if decided.trace.part > 0 { self.dropped_before(&decided.trace.id) } else { None };
+            let Some(sampling) = follows else {
+                staying.push(decided);
+                continue;
+            };
+            let Decided { trace, receipts, at_ms, retry: _ } = decided;
+            gone.push(Gone {
+                trace: Arc::new(trace),
+                row: Row { receipts, at_ms, verdict: None },
+                why: Why::Follows(sampling),
+            });
+        }
+        self.settle(gone)?;
+        Ok(staying)
+    }
+
+    /// Hands on what has passed all filters.
+    pub fn finish(&mut self, flow: Flow) -> Result<(), Ended> {
+        let Flow { batch, mut rows, .. } = flow;
+        // What comes as part 0 has been decided anew, whatever is remembered of its id.
+        batch.traces().iter().filter(|trace| trace.part == 0).for_each(|trace| self.dropped.forget(&trace.id));
+        if !self.seats.is_empty() {
+            let at_unix_ms = now_unix_ms();
+            let mut recent = self.shared.recent();
+            for (trace, row) in batch.traces().iter().zip(&mut rows) {
+                if trace.part == 0 {
+                    let sampling = row.verdict.clone();
+                    recent.decided(
+                        &trace.id,
+                        Known {
+                            keep: true,
+                            sampling,
+                            at_unix_ms,
+                            part: 0,
+                        },
+                    );
+                } else if let Some(known) = recent.followed(&trace.id, trace.part) {
+                    row.verdict = known.sampling.clone().filter(|sampling| sampling.keep);
+                }
+            }
+        }
+        self.shared.kept.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let verdicts = rows.iter_mut().enumerate().filter_map(|(row, Row { verdict, .. })| Some((row, verdict.take()?)));
+        let batch = TraceBatch::with_sampling(batch, verdicts);
+        let receipts = rows.into_iter().map(|row| row.receipts).collect();
+        self.hand_on(FilteredBatch { batch, receipts })
+    }
+
+    /// Gives back the receipts of traces that go no further, and remembers why.
+    pub fn settle(&mut self, gone: Vec<Gone>) -> Result<(), Ended> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let at_unix_ms = now_unix_ms();
+        let shared = Arc::clone(&self.shared);
+        let mut recent = shared.recent();
+        let settlements: Vec<Settlement> = gone.into_iter().map(|gone| self.dispose(gone, &mut recent, at_unix_ms)).collect();
+        drop(recent);
+        self.shared.remembered.store(self.dropped.len() as u64, Ordering::Relaxed);
+        for settlement in settlements {
+            // The source takes settlements whatever happens to traces, so this waits only for the log.
+            self.settlements.blocking_send(settlement).map_err(|_| Ended)?;
+        }
+        Ok(())
+    }
+
+    fn dispose(&mut self, gone: Gone, recent: &mut Recent, at_unix_ms: u64) -> Settlement {
+        let Gone {
+            trace,
+            row: Row { receipts, at_ms, .. },
+            why,
+        } = gone;
+        let known = |sampling: &Arc<Sampling>| Known {
+            keep: false,
+            sampling: Some(Arc::clone(sampling)),
+            at_unix_ms,
+            part: trace.part,
+        };
+        let fate = match why {
+            Why::Dropped(drop) => {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                recent.decided(&trace.id, known(&drop.exact));
+                self.dropped.remember(&trace.id, drop.counted, at_ms);
+                Fate::Dropped(drop.exact)
+            }
+            Why::Follows(sampling) => {
+                self.shared.late_dropped.fetch_add(1, Ordering::Relaxed);
+                if recent.followed(&trace.id, trace.part).is_none() {
+                    recent.decided(&trace.id, known(&sampling));
+                }
+                self.dropped.remember(&trace.id, Arc::clone(&sampling), at_ms);
+                Fate::Dropped(sampling)
+            }
+            Why::Dead { filter, reason } => {
+                self.shared.dead.fetch_add(1, Ordering::Relaxed);
+                self.dropped.forget(&trace.id);
+                Fate::Dead {
+                    stage: "filter",
+                    plugin: Some(filter.to_string()),
+                    reason,
+                    trace: Some(trace),
+                }
+            }
+        };
+        Settlement { receipts, fate }
+    }
+
+    /// Who dropped the trace with this id, and why, as far as is known.
+    fn dropped_before(&self, id: &TraceId) -> Option<Arc<Sampling>> {
+        let remembered = self.dropped.get(id).cloned();
+        remembered.or_else(|| self.shared.recent().get(id)?.sampling.clone().filter(|sampling| !sampling.keep))
+    }
+
+    /// Sends a batch on, doing what is asked of the stage while the next one has no room.
+    fn hand_on(&mut self, batch: FilteredBatch) -> Result<(), Ended> {
+        let mut unsent = match self.output.try_send(batch) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(batch)) => Some(batch),
+            Err(TrySendError::Closed(_)) => return Err(Ended),
+        };
+        loop {
+            let (commands, output, batch) = (&mut self.commands, &self.output, &mut unsent);
+            let next = self.runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    room = output.reserve() => match (room, batch.take()) {
+                        (Ok(room), Some(batch)) => {
+                            room.send(batch);
+                            Outcome::Sent
+                        }
+                        _ => Outcome::Closed,
+                    },
+                    Some(command) = commands.recv() => Outcome::Command(command),
+                }
+            });
+            match next {
+                Outcome::Command(command) => self.obey(command),
+                Outcome::Sent => return Ok(()),
+                Outcome::Closed => return Err(Ended),
+            }
+        }
+    }
+}
+
+/// What came of sending a batch on.
+enum Outcome {
+    Sent,
+    Closed,
+    Command(Command),
+}
+
+/// For people: no trace is judged by it.
+fn now_unix_ms() -> u64 {
+    jiff::Timestamp::now().as_millisecond().unsigned_abs()
+}

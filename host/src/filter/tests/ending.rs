@@ -1,0 +1,82 @@
+//! How the stage ends: with its input, in time, and never unnoticed.
+
+use std::time::Instant;
+
+use super::bench::Notes;
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_come_is_decided_and_filters_are_flushed_when_the_input_ends() {
+    let notes = Notes::default();
+    let mut bench = Bench::new(vec![passing().noting(&notes).called("f")]);
+    bench.give(all(&["a"])).await;
+    bench.give(all(&["b"])).await;
+    bench.close();
+    let mut kept = Vec::new();
+    while let Some(batch) = bench.output.recv().await {
+        kept.extend(bench::ids(&batch.batch));
+    }
+    bench.ended().await;
+    assert_eq!((kept, notes.taken().pop()), (vec!["a".to_owned(), "b".to_owned()], Some("flushed".to_owned())));
+    assert_eq!(bench.handle.put(passing().called("g")).await, Err("the filters have ended, as the host is stopping".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holding_ends_with_patience_and_nothing_is_acknowledged() {
+    for on_failure in [OnFailure::Hold, OnFailure::DeadLetter] {
+        let fake = Fake::new(|_| Err("it trapped".to_owned()));
+        let mut bench = Bench::new(vec![fake.called("f").on_failure(on_failure)]);
+        bench.give(all(&["a", "b"])).await;
+        bench.until("f", |filter| filter.failures >= 2).await;
+        bench.give(all(&["c"])).await;
+        bench.close();
+        bench.handle.end_patience_at(Instant::now() + Duration::from_millis(50));
+        bench.ended().await;
+        bench.assert_nothing_left();
+        assert_eq!(bench.handle.counts().kept, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_filter_does_not_keep_the_stage_from_ending() {
+    let mut bench = Bench::new(vec![Slot::missing("f", 0, OnFailure::Hold, "gone")]);
+    bench.give(all(&["a"])).await;
+    bench.until("f", |filter| filter.holding.is_some()).await;
+    bench.close();
+    bench.handle.end_patience_at(Instant::now());
+    bench.ended().await;
+    bench.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_may_take_longer_than_there_is_time_is_not_tried() {
+    let notes = Notes::default();
+    let fake = Fake::new(|_| {
+        std::thread::sleep(Duration::from_millis(300));
+        Err("it ran longer than a call may".to_owned())
+    });
+    let mut bench = Bench::new(vec![fake.noting(&notes).called("f")]);
+    bench.give(all(&["a"])).await;
+    bench.until("f", |filter| filter.state == "holding").await;
+    bench.handle.end_patience_at(Instant::now() + Duration::from_millis(250));
+    bench.close();
+    bench.ended().await;
+    assert_eq!(notes.taken(), ["asked a", "flushed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_thread_is_told() {
+    let mut bench = Bench::new(vec![Fake::new(|_| panic!("a fault of ours")).called("f")]);
+    bench.give(all(&["a"])).await;
+    let said = bench.failures.recv().await.unwrap().to_string();
+    assert_eq!(said, "the filters' thread ended early, by a fault of this program; what is pending is read again at the next start");
+    bench.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stage_ends_with_the_next_one() {
+    let mut bench = Bench::new(Vec::new());
+    bench.output.close();
+    bench.give(all(&["a"])).await;
+    bench.ended().await;
+}

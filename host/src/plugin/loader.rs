@@ -1,0 +1,238 @@
+//! From a definition to something that runs: read, compiled, started beside what runs under the name, and put in its place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use anyhow::bail;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle as Runtime;
+
+use super::library::{Found, Source};
+use super::manifest::Manifest;
+use super::registry::{Loaded, Moment, Registry};
+use super::{Cache, Compiler, Grants, Instance, Kind, Setup};
+use crate::export::{self, Exporter, Member, Terms};
+use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
+
+/// What a plugin gets by its name, where its `.toml` says nothing else: its config and what it may do.
+pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send + Sync>;
+
+/// Loads plugins, for the manager.
+pub(super) struct Loader {
+    pub compiler: Compiler,
+    /// Where no plugin may write: whoever can changes what runs, and what it may do.
+    pub guarded: Vec<PathBuf>,
+    pub registry: Arc<Registry>,
+    pub exporters: export::Handle,
+    pub filters: filter::Handle,
+    pub settings: Settings,
+    pub runtime: Runtime,
+}
+
+/// Something that could not be loaded.
+pub(super) struct Failure {
+    pub moment: Moment,
+    pub digest: String,
+    pub error: anyhow::Error,
+}
+
+/// Instances that are ready to take over.
+struct Prepared {
+    instances: Vec<Instance>,
+    loaded: Loaded,
+}
+
+impl Loader {
+    /// Loads what `found` defines under `name`. What runs there runs on until the new one has taken over.
+    pub async fn load(self: &Arc<Self>, name: &str, found: Found) -> Result<Kind, Failure> {
+        let begin = Instant::now();
+        let result = self.try_load(name, found, begin).await;
+        if let Err(failure) = &result {
+            let reason = format!("{:#}", failure.error);
+            tracing::error!(plugin = name, moment = failure.moment.as_str(), reason, "the plugin could not be loaded");
+            self.registry.failed(name, failure.moment, failure.digest.clone(), &reason, begin.elapsed());
+        }
+        result
+    }
+
+    async fn try_load(self: &Arc<Self>, name: &str, found: Found, begin: Instant) -> Result<Kind, Failure> {
+        let (loader, own) = (Arc::clone(self), name.to_owned());
+        // Compiling and starting take the processor for a while; nobody else waits for that.
+        let prepared = tokio::task::spawn_blocking(move || loader.prepare(&own, found)).await;
+        let Prepared { instances, loaded } = prepared.unwrap_or_else(|fault| {
+            let error = anyhow::anyhow!("loading ended by a fault of this program: {fault}");
+            Err(Failure {
+                moment: Moment::Starting,
+                digest: String::new(),
+                error,
+            })
+        })?;
+        self.registry.loading(name, Moment::Swapping);
+        let (kind, origin, digest, version) = (loaded.kind, loaded.origin, loaded.digest.clone(), loaded.about.version.clone());
+        self.put(name, instances, &loaded).await.map_err(|reason| Failure {
+            moment: Moment::Swapping,
+            digest,
+            error: anyhow::anyhow!(reason),
+        })?;
+        match self.registry.loaded(name, loaded, begin.elapsed()) {
+            // It has become something else.
+            Some(Kind::Exporter) if kind == Kind::Filter => self.exporters.remove(name),
+            // Only a host that stops refuses.
+            Some(Kind::Filter) if kind == Kind::Exporter => drop(self.filters.remove(name).await),
+            _ => {}
+        }
+        tracing::info!(
+            plugin = name,
+            version,
+            kind = kind.as_str(),
+            took_ms = begin.elapsed().as_millis() as u64,
+            "plugin loaded, {origin}"
+        );
+        Ok(kind)
+    }
+
+    /// Lets instances take over in the stage that they are for.
+    async fn put(&self, name: &str, instances: Vec<Instance>, loaded: &Loaded) -> Result<(), String> {
+        let Manifest { required, queue, max_traces, order, .. } = loaded.manifest;
+        match loaded.kind {
+            Kind::Exporter => {
+                let member = Member {
+                    name: name.to_owned(),
+                    exporters: instances.into_iter().map(|instance| Box::new(instance) as Box<dyn Exporter>).collect(),
+                    terms: Terms { required, queue, max_traces },
+                };
+                self.exporters.put(member).await
+            }
+            Kind::Filter => {
+                let slot = Slot {
+                    name: name.to_owned(),
+                    order,
+                    on_failure: loaded.on_failure,
+                    filter: instances.into_iter().next().map(|instance| Box::new(instance) as Box<dyn Filter>).ok_or_else(String::new),
+                };
+                self.filters.put(slot).await
+            }
+        }
+    }
+
+    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind: traces wait there.
+    pub async fn take_out(&self, name: &str, kind: Option<Kind>) {
+        let mut reason = "it is no longer in the plugin directory, or not enabled";
+        match kind {
+            Some(Kind::Exporter) => self.exporters.remove(name),
+            Some(Kind::Filter) => {
+                let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
+                let holds = self.filters.summaries().iter().any(holds);
+                if holds {
+                    reason =
+                        "it is no longer in the plugin directory, or not enabled; traces wait for it, since its on-failure is \"hold\"";
+                }
+                let done = if holds { self.filters.missing(name, reason).await } else { self.filters.remove(name).await };
+                // Only a host that stops refuses.
+                drop(done);
+            }
+            None => {}
+        }
+        if kind.is_some() {
+            tracing::info!(plugin = name, reason, "plugin removed");
+        }
+        self.registry.removed(name, reason);
+    }
+
+    /// Everything up to instances that are ready to take over. Takes time.
+    fn prepare(&self, name: &str, found: Found) -> Result<Prepared, Failure> {
+        let mut digest = String::new();
+        let mut moment = Moment::Reading;
+        let prepared = self.try_prepare(name, found, &mut moment, &mut digest);
+        prepared.map_err(|error| Failure { moment, digest, error })
+    }
+
+    fn try_prepare(&self, name: &str, found: Found, moment: &mut Moment, digest: &mut String) -> anyhow::Result<Prepared> {
+        let mut reached = |at: Moment| {
+            *moment = at;
+            self.registry.loading(name, at);
+        };
+        reached(Moment::Reading);
+        let manifest = found.manifest.map_err(anyhow::Error::msg)?;
+        let wasm = found.source.read(&manifest.limits, &self.registry.counters(name))?;
+        digest.extend(Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")));
+        reached(Moment::Compiling);
+        let (component, origin) = self.compiler.component(name, &wasm)?;
+        reached(Moment::Starting);
+        let (config, grants) = match (manifest.config.clone(), manifest.grants.clone()) {
+            (Some(config), Some(grants)) => (config, grants),
+            (own_config, own_grants) => {
+                let (config, grants) = (self.settings)(name)?;
+                (own_config.unwrap_or(config), own_grants.unwrap_or(grants))
+            }
+        };
+        let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
+        self.check(name, &grants, trusted)?;
+        let setup = Setup {
+            name: name.into(),
+            config,
+            grants: grants.clone(),
+            limits: manifest.limits.clone(),
+            counters: self.registry.counters(name),
+            runtime: self.runtime.clone(),
+        };
+        let first = Instance::start(component.clone(), setup.clone())?;
+        let about = first.about().clone();
+        if manifest.instances > 1 && !about.parallel {
+            bail!("instances = {}: the plugin says that only one of it may run", manifest.instances);
+        }
+        let others = (1..manifest.instances).map(|_| Instance::start(component.clone(), setup.clone()));
+        if manifest.instances > 1 && component.kind() == Kind::Filter {
+            bail!("instances = {}: filters decide in order, one at a time", manifest.instances);
+        }
+        let instances: Vec<Instance> = std::iter::once(Ok(first)).chain(others).collect::<anyhow::Result<_>>()?;
+        let loaded = Loaded {
+            kind: component.kind(),
+            on_failure: manifest.on_failure.unwrap_or_else(|| default_on_failure(&found.source)),
+            about,
+            source: found.source.describe(),
+            origin,
+            digest: digest.clone(),
+            bytes: wasm.len(),
+            manifest,
+            grants,
+            at: SystemTime::now(),
+        };
+        Ok(Prepared { instances, loaded })
+    }
+}
+
+impl Loader {
+    /// A plugin that could write where plugins, their `.toml` or their compiled code lie could grant itself everything. One that comes with the host
+    /// and is told by the documented settings where to write is trusted not to.
+    fn check(&self, name: &str, grants: &Grants, trusted: bool) -> anyhow::Result<()> {
+        for dir in grants.dirs.iter().filter(|dir| dir.write) {
+            let Some(guarded) = self.guarded.iter().find(|guarded| Cache::lies_in(guarded, &dir.host)) else { continue };
+            let (dir, guarded) = (dir.host.display(), guarded.display());
+            if !trusted {
+                bail!(
+                    "it is to write in {dir}, where {guarded} lies: whoever writes there decides what plugins run and what they may do; choose another directory"
+                );
+            }
+            tracing::warn!(
+                plugin = name,
+                "it writes in {dir}, where {guarded} lies, which decides what plugins run; better choose another directory"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a filter's failure means where its `.toml` does not say: whoever protects somebody fails closed; who only chooses does not stop the stream.
+fn default_on_failure(source: &Source) -> OnFailure {
+    match source {
+        Source::Bundled(name) if name == "sampling" => OnFailure::Pass,
+        _ => OnFailure::Hold,
+    }
+}
+
+/// Whether the host can do without what `found` defines.
+pub(super) fn is_required(found: &Found) -> bool {
+    found.manifest.as_ref().map_or(true, |manifest: &Manifest| manifest.required)
+}

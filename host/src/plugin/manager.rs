@@ -1,0 +1,292 @@
+//! Keeps what runs in step with the plugin directory: whatever is put there, changed or taken away takes effect while traces flow.
+//!
+//! A state of a file is loaded when it has not changed for a moment, so a slow copy is not read half; if it was after all, the plugin
+//! that runs is not touched, and the next state is loaded in its turn. What vanishes is taken out only when it stays away, and not at all while
+//! its `.toml` is there, or while the directory itself is away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::library::{Bundled, Found, Library, Source};
+use super::loader::{Failure, Loader, Settings, is_required};
+use super::manifest::Manifest;
+use super::registry::Registry;
+use super::watch::Watch;
+use super::{Cache, Compiler, Engine, Kind};
+use crate::{export, filter};
+
+/// A state of a file is loaded when it has lasted this long.
+const SETTLES: Duration = Duration::from_millis(300);
+/// What is gone is taken out when it has stayed away this long.
+const GONE: Duration = Duration::from_secs(2);
+/// While something is about to settle, it is looked at this often.
+const SOON: Duration = Duration::from_millis(100);
+/// One notice seldom comes alone: this long after one it is looked.
+const TOGETHER: Duration = Duration::from_millis(20);
+
+/// What the manager works with.
+pub struct Means {
+    /// The plugin directory.
+    pub dir: Option<std::path::PathBuf>,
+    /// Where compiled code is kept, if anywhere.
+    pub cache_dir: Option<std::path::PathBuf>,
+    /// Plugins that run whatever lies there.
+    pub selected: BTreeSet<String>,
+    /// What plugins get by name.
+    pub settings: Settings,
+    /// Told of everything.
+    pub registry: Arc<Registry>,
+    /// Where exporters run.
+    pub exporters: export::Handle,
+    /// Where filters run.
+    pub filters: filter::Handle,
+    /// What runs waiting of guests.
+    pub runtime: Runtime,
+}
+
+/// Keeps what runs in step with the plugin directory.
+pub struct Manager {
+    library: Library,
+    selected: BTreeSet<String>,
+    loader: Arc<Loader>,
+    slots: BTreeMap<String, Slot>,
+    jobs: JoinSet<(String, Done)>,
+}
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").field("library", &self.library).finish_non_exhaustive()
+    }
+}
+
+/// What a job came to.
+enum Done {
+    Loaded(Result<Kind, Failure>),
+    Gone,
+}
+
+/// One name.
+#[derive(Debug, Default)]
+struct Slot {
+    /// What was loaded last, or tried to.
+    attempted: Option<Found>,
+    /// What was seen last, and since when it has been so.
+    seen: Option<(Found, Instant)>,
+    /// Whether it is being loaded or taken out.
+    busy: bool,
+    running: Option<Kind>,
+    gone_since: Option<Instant>,
+    kept: bool,
+}
+
+impl Manager {
+    /// A manager that has loaded nothing yet.
+    ///
+    /// # Errors
+    /// This machine cannot run plugins.
+    pub fn new(means: Means) -> anyhow::Result<Manager> {
+        let Means {
+            dir,
+            cache_dir,
+            selected,
+            settings,
+            registry,
+            exporters,
+            filters,
+            runtime,
+        } = means;
+        let engine = Engine::new()?;
+        let guarded = dir.iter().chain(&cache_dir).cloned().collect();
+        let cache = cache_dir.map(|dir| Cache::open(dir, &engine));
+        let loader = Loader {
+            compiler: Compiler::new(engine, cache),
+            guarded,
+            registry,
+            exporters,
+            filters,
+            settings,
+            runtime,
+        };
+        Ok(Manager {
+            library: Library::new(dir.as_deref()),
+            selected,
+            loader: Arc::new(loader),
+            slots: BTreeMap::new(),
+            jobs: JoinSet::new(),
+        })
+    }
+
+    /// Loads everything there is. Returns when all of it runs.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or something cannot be loaded that traces would have to wait for.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let found = self.defined()?;
+        let mut needed = BTreeSet::new();
+        for (name, found) in found {
+            if is_required(&found) {
+                needed.insert(name.clone());
+            }
+            self.begin(name, found);
+        }
+        let mut failed = BTreeMap::new();
+        while let Some(done) = self.jobs.join_next().await {
+            let Ok((name, result)) = done else { continue };
+            if let Err(failure) = self.done(&name, result)
+                && needed.contains(&name)
+            {
+                failed.insert(name, failure.error);
+            }
+        }
+        failed.into_values().next().map_or(Ok(()), Err)
+    }
+
+    /// Follows the directory until `stop`.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let Some(mut watch) = self.library.dir().map(Watch::new) else { return };
+        loop {
+            let unsettled = self.look();
+            let mut told_to_stop = false;
+            tokio::select! {
+                stopped = stop.changed() => told_to_stop = stopped.is_err() || *stop.borrow(),
+                Some(done) = self.jobs.join_next() => {
+                    if let Ok((name, result)) = done {
+                        drop(self.done(&name, result));
+                    }
+                }
+                () = watch.something() => tokio::time::sleep(TOGETHER).await,
+                () = tokio::time::sleep(SOON), if unsettled => {}
+            }
+            if told_to_stop {
+                return;
+            }
+        }
+    }
+
+    /// What is to run: what the directory defines, and what is selected besides.
+    fn defined(&mut self) -> anyhow::Result<BTreeMap<String, Found>> {
+        let mut found = self.library.look()?;
+        for name in &self.selected {
+            let source = if Bundled::names().any(|own| own == name) {
+                Source::Bundled(name.clone())
+            } else {
+                Source::Missing(format!(
+                    "TRACE_EXPORTER_TYPE names {name:?}, and there is neither a file {name}.wasm nor a bundled plugin of that name"
+                ))
+            };
+            found.entry(name.clone()).or_insert_with(|| Found {
+                toml: None,
+                manifest: Ok(Manifest::default()),
+                source,
+            });
+        }
+        found.retain(|_, found| found.manifest.as_ref().map_or(true, |manifest| manifest.enabled));
+        Ok(found)
+    }
+
+    /// Looks at the directory and begins what is to be done. Returns whether something has yet to settle.
+    fn look(&mut self) -> bool {
+        let registry = Arc::clone(&self.loader.registry);
+        let found = match self.defined() {
+            Ok(found) => found,
+            Err(error) => {
+                let reason = format!("{error:#}; what runs runs on");
+                if registry.set_directory(Some(reason.clone())) {
+                    tracing::error!(reason, "the plugin directory is away");
+                }
+                return false;
+            }
+        };
+        if registry.set_directory(None) {
+            tracing::info!(dir = %self.library.dir().unwrap_or(Path::new("")).display(), "the plugin directory is back");
+        }
+        let mut unsettled = false;
+        for (name, found) in &found {
+            unsettled |= self.look_at(name, found);
+        }
+        let absent: Vec<String> = self.slots.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
+        for name in absent {
+            unsettled |= self.miss(&name);
+        }
+        unsettled
+    }
+
+    /// Begins to load `found` if it is new and has settled. Returns whether it has yet to settle.
+    fn look_at(&mut self, name: &str, found: &Found) -> bool {
+        let slot = self.slots.entry(name.to_owned()).or_default();
+        slot.gone_since = None;
+        if slot.busy || slot.attempted.as_ref() == Some(found) {
+            return false;
+        }
+        if slot.running.is_some()
+            && let Source::Missing(why) = &found.source
+        {
+            if !std::mem::replace(&mut slot.kept, true) {
+                tracing::error!(plugin = name, why, "the component of a plugin is gone; what runs runs on");
+                self.loader.registry.kept(name, &format!("{why}; what runs runs on"));
+            }
+            return false;
+        }
+        let lasted = match &slot.seen {
+            Some((seen, since)) if seen == found => since.elapsed(),
+            _ => {
+                slot.seen = Some((found.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        };
+        if lasted < SETTLES && !found.is_older_than(SETTLES) {
+            return true;
+        }
+        self.begin(name.to_owned(), found.clone());
+        false
+    }
+
+    /// Takes out what has gone, when it has stayed away. Returns whether that is yet to be seen.
+    fn miss(&mut self, name: &str) -> bool {
+        let Some(slot) = self.slots.get_mut(name) else { return false };
+        if slot.busy {
+            return false;
+        }
+        if slot.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE {
+            return true;
+        }
+        slot.busy = true;
+        let (name, running, loader) = (name.to_owned(), slot.running, Arc::clone(&self.loader));
+        self.jobs.spawn(async move {
+            loader.take_out(&name, running).await;
+            (name, Done::Gone)
+        });
+        false
+    }
+
+    fn begin(&mut self, name: String, found: Found) {
+        let slot = self.slots.entry(name.clone()).or_default();
+        slot.attempted = Some(found.clone());
+        slot.busy = true;
+        slot.kept = false;
+        slot.seen = None;
+        let loader = Arc::clone(&self.loader);
+        self.jobs.spawn(async move {
+            let result = loader.load(&name, found).await;
+            (name, Done::Loaded(result))
+        });
+    }
+
+    /// Notes what a job came to; the failure is in the registry and in the log already.
+    fn done(&mut self, name: &str, done: Done) -> Result<(), Failure> {
+        let Some(slot) = self.slots.get_mut(name) else { return Ok(()) };
+        slot.busy = false;
+        match done {
+            Done::Loaded(result) => slot.running = Some(result?),
+            // If it has come back meanwhile, it is new.
+            Done::Gone => drop(self.slots.remove(name)),
+        }
+        Ok(())
+    }
+}
