@@ -11,7 +11,7 @@ use tokio::runtime::Handle as Runtime;
 use super::library::{Found, Source};
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
-use super::{Cache, Compiler, Grants, Instance, Kind, Setup, component};
+use super::{Cache, Compiler, Grants, Instance, Kind, Setup};
 use crate::export::{self, Exporter, Member, Terms};
 use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
@@ -155,7 +155,7 @@ impl Loader {
         };
         reached(Moment::Reading);
         let manifest = found.manifest.map_err(anyhow::Error::msg)?;
-        let wasm = found.source.read(component::MAX_BYTES as u64)?;
+        let wasm = found.source.read(&manifest.limits, &self.registry.counters(name))?;
         digest.extend(Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")));
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
