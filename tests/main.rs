@@ -24,6 +24,8 @@ mod dead_retry;
 mod egress;
 /// What filters drop, keep and change, and what happens when they fail.
 mod filters;
+/// Guests that look around: environment, network, files.
+mod grants;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.
@@ -34,6 +36,8 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// Guests that run into every limit, beside others that do not notice.
+mod limits;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
 mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.
