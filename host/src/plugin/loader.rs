@@ -15,6 +15,9 @@ use super::{Cache, Compiler, Grants, Instance, Kind, Setup};
 use crate::export::{self, Exporter, Member, Terms};
 use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
+/// The bundled filter that takes secrets out.
+const REDACT: &str = "redact";
+
 /// What a plugin gets by its name, where its `.toml` says nothing else: its config and what it may do.
 pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send + Sync>;
 
@@ -47,11 +50,12 @@ impl Loader {
     /// Loads what `found` defines under `name`. What runs there runs on until the new one has taken over.
     pub async fn load(self: &Arc<Self>, name: &str, found: Found) -> Result<Kind, Failure> {
         let begin = Instant::now();
-        let result = self.try_load(name, found, begin).await;
+        let result = self.try_load(name, found.clone(), begin).await;
         if let Err(failure) = &result {
             let reason = format!("{:#}", failure.error);
             tracing::error!(plugin = name, moment = failure.moment.as_str(), reason, "the plugin could not be loaded");
             self.registry.failed(name, failure.moment, failure.digest.clone(), &reason, begin.elapsed());
+            self.hold_place(name, &found, &reason).await;
         }
         result
     }
@@ -116,28 +120,35 @@ impl Loader {
         }
     }
 
-    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind: traces wait there.
-    pub async fn take_out(&self, name: &str, kind: Option<Kind>) {
-        let mut reason = "it is no longer in the plugin directory, or not enabled";
+    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind, and traces wait there,
+    /// unless that it goes is `meant`: its `.toml` switches it off.
+    pub async fn take_out(&self, name: &str, kind: Option<Kind>, meant: bool) {
+        let mut reason = if meant { "it is switched off" } else { "it is no longer in the plugin directory" };
+        let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
+        // Only a host that stops refuses, and one that has no such filter.
         match kind {
             Some(Kind::Exporter) => self.exporters.remove(name),
-            Some(Kind::Filter) => {
-                let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
-                let holds = self.filters.summaries().iter().any(holds);
-                if holds {
-                    reason =
-                        "it is no longer in the plugin directory, or not enabled; traces wait for it, since its on-failure is \"hold\"";
-                }
-                let done = if holds { self.filters.missing(name, reason).await } else { self.filters.remove(name).await };
-                // Only a host that stops refuses.
-                drop(done);
+            Some(Kind::Filter) if !meant && self.filters.summaries().iter().any(holds) => {
+                reason = "it is no longer in the plugin directory; traces wait for it, since its on-failure is \"hold\" (enabled = false lets them pass)";
+                drop(self.filters.missing(name, reason).await);
             }
-            None => {}
+            Some(Kind::Filter) | None => drop(self.filters.remove(name).await),
         }
         if kind.is_some() {
             tracing::info!(plugin = name, reason, "plugin removed");
         }
         self.registry.removed(name, reason);
+    }
+
+    /// A filter that is to protect somebody and cannot be loaded has a place all the same, where traces wait for it.
+    async fn hold_place(&self, name: &str, found: &Found, reason: &str) {
+        let Ok(manifest) = &found.manifest else { return };
+        let bundled = matches!(&found.source, Source::Bundled(component) if component == REDACT);
+        let holds = manifest.on_failure == Some(OnFailure::Hold) || manifest.on_failure.is_none() && bundled;
+        let runs = self.registry.runs(name);
+        if holds && !runs {
+            drop(self.filters.put(Slot::missing(name, manifest.order, OnFailure::Hold, reason)).await);
+        }
     }
 
     /// Everything up to instances that are ready to take over. Takes time.
