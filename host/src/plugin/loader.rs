@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle as Runtime;
 
@@ -18,8 +18,36 @@ use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 /// The bundled filter that takes secrets out.
 const REDACT: &str = "redact";
 
-/// What a plugin gets by its name, where its `.toml` says nothing else: its config and what it may do.
-pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send + Sync>;
+/// What a plugin gets by its name, where its `.toml` says nothing else.
+pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<Given> + Send + Sync>;
+
+/// What a plugin gets from the settings.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// A JSON object.
+    pub config: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// The setting that it comes from, for messages.
+    pub told_by: Option<String>,
+}
+
+impl Given {
+    /// This config and these grants.
+    pub fn new(config: serde_json::Value, grants: Grants) -> Given {
+        Given {
+            config: config.to_string(),
+            grants,
+            told_by: None,
+        }
+    }
+
+    /// Says which setting it comes from, for messages: `VARIABLE=value`.
+    pub fn by(mut self, setting: String) -> Given {
+        self.told_by = Some(setting);
+        self
+    }
+}
 
 /// Loads plugins, for the manager.
 pub(super) struct Loader {
@@ -171,11 +199,15 @@ impl Loader {
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
-        let (config, grants) = match (manifest.config.clone(), manifest.grants.clone()) {
-            (Some(config), Some(grants)) => (config, grants),
-            (own_config, own_grants) => {
-                let (config, grants) = (self.settings)(name)?;
-                (own_config.unwrap_or(config), own_grants.unwrap_or(grants))
+        let Given { config, grants, told_by } = match (manifest.config.clone(), manifest.grants.clone()) {
+            (Some(config), Some(grants)) => Given { config, grants, told_by: None },
+            (config, grants) => {
+                let given = (self.settings)(name)?;
+                Given {
+                    config: config.unwrap_or(given.config),
+                    grants: grants.unwrap_or(given.grants),
+                    told_by: given.told_by,
+                }
             }
         };
         let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
@@ -188,7 +220,11 @@ impl Loader {
             counters: self.registry.counters(name),
             runtime: self.runtime.clone(),
         };
-        let first = Instance::start(component.clone(), setup.clone())?;
+        let started = Instance::start(component.clone(), setup.clone());
+        let first = match told_by {
+            Some(setting) => started.context(setting)?,
+            None => started?,
+        };
         let about = first.about().clone();
         if manifest.instances > 1 && !about.parallel {
             bail!("instances = {}: the plugin says that only one of it may run", manifest.instances);
