@@ -30,6 +30,8 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// What an operator sees of plugins.
+mod operator;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

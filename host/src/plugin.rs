@@ -7,6 +7,7 @@
 //! - `manager`: keeps what runs in step with the directory, told by `watch`, by means of `loader`. `registry`: what people are told of it.
 //! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
 //!   `guest_state`: what they see. `getters`: the current batch. `convert`: what they answer.
+//! - `check`: what a component is and wants, without running it.
 //! - `setup`: what it is started with. `grants`: what it may do besides, `http`: over the network. `limits`: how much of everything, `limiter`: of
 //!   memory. `counters`: what is counted of it.
 //!
@@ -15,6 +16,7 @@
 mod about;
 mod bindings;
 mod cache;
+mod check;
 mod compile;
 mod component;
 mod convert;
@@ -40,6 +42,7 @@ mod watch;
 
 pub use about::About;
 pub use cache::Cache;
+pub use check::{Checked, Need, check};
 pub use compile::{Compiler, Origin};
 pub use component::{Component, Kind};
 pub use counters::{Counters, Denial};

@@ -93,7 +93,7 @@ pub(super) enum Moment {
 
 /// How a call failed.
 #[derive(Debug)]
-enum Failure {
+pub(super) enum Failure {
     /// It was ended from outside.
     Late,
     /// The guest or a host function gave up.
@@ -102,7 +102,7 @@ enum Failure {
 
 impl Failure {
     /// In words: the innermost cause, without the stack. `limit` is the one of the call's time.
-    fn explain(&self, setup: &Setup, limit: Limit) -> String {
+    pub fn explain(&self, setup: &Setup, limit: Limit) -> String {
         let late = || format!("it ran longer than its limit of {}", setup.limits.words(limit));
         let error = match self {
             Failure::Late => return late(),
@@ -118,7 +118,7 @@ impl Failure {
 }
 
 /// Runs `work` on this thread, and ends it when its time is over.
-fn within<T>(
+pub(super) fn within<T>(
     runtime: &Handle,
     limit: Duration,
     store: &mut Store<GuestState>,
