@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PLUGINS: [&str; 5] = ["console", "json", "redact", "sampling", "stats"];
+const PLUGINS: [&str; 6] = ["console", "json", "otlp", "redact", "sampling", "stats"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);

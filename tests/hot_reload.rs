@@ -261,7 +261,7 @@ fn a_thousand_swaps_lose_nothing_and_leave_nothing_behind() {
     let mut warm = None;
     for (number, swap) in (last_event(&plugin(&host, "count")) + 1..).zip(0..SWAPS) {
         let (content, expected) = turns[swap % turns.len()];
-        plugins.put("count.wasm", content);
+        plugins.put_written("count.wasm", content, Duration::from_secs(60));
         let count = plugin_when(&host, "count", "the change is told", |count| last_event(count) >= number);
         let event = count["history"].as_array().and_then(|history| history.last()).expect("an event").clone();
         assert_eq!((event["number"].as_u64(), &event["what"]), (Some(number), &json!(expected)), "swap {swap}: {event}");

@@ -20,6 +20,10 @@ mod dead_command;
 mod dead_letters;
 /// What nobody took is tried again.
 mod dead_retry;
+/// What filters drop, keep and change, and what happens when they fail.
+mod filters;
+/// What plugins may send over HTTP, and what ends it.
+mod egress;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.
@@ -32,6 +36,8 @@ mod json_files;
 mod kills;
 /// What an operator sees of plugins.
 mod operator;
+/// Traces to a collector, decoded by OpenTelemetry's own packages.
+mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

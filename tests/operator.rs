@@ -165,6 +165,7 @@ console              bundled
 east                 plugin directory
 json                 plugin directory, the bundled json; not enabled
 lost                 plugin directory, but there is neither a file lost.wasm in the plugin directory nor a bundled plugin \"lost\" (component would name another)
+otlp                 bundled
 redact               bundled
 sampling             bundled
 stats                bundled
@@ -243,7 +244,7 @@ fn a_plugin_that_this_host_does_not_take_is_told_why() {
         ),
         ("many", "instances = 2: filters decide in order, one at a time".to_owned()),
         ("nowhere", "plugin \"nowhere\": the directory /no/such/dir is granted and does not exist here".to_owned()),
-        ("nosuch", "there is no plugin \"nosuch\"; expected a file, or one of console, half, json, many, nowhere, redact, sampling, stats, text, toaster".to_owned()),
+        ("nosuch", "there is no plugin \"nosuch\"; expected a file, or one of console, half, json, many, nowhere, otlp, redact, sampling, stats, text, toaster".to_owned()),
         ("./nosuch.wasm", "./nosuch.wasm cannot be read: No such file or directory (os error 2)".to_owned()),
         ("half", format!("{path}/half.toml: TOML parse error at line 1, column 13\n  |\n1 | component = \n  |             ^\nstring values must be quoted, expected literal string")),
     ] {

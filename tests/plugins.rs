@@ -74,6 +74,7 @@ fn a_dropped_in_component_replaces_the_bundled_one_of_its_name() {
     let expected = "\
 console              bundled
 json                 plugin directory, instead of the bundled one
+otlp                 bundled
 redact               bundled
 sampling             bundled
 stats                bundled

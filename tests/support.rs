@@ -1,6 +1,7 @@
 //! Servers, events and patience for the tests.
 
 pub mod certificates;
+pub mod collector;
 pub mod dead;
 pub mod events;
 pub mod foreign;

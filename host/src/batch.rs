@@ -12,7 +12,7 @@ pub use strings::Strings;
 
 use std::sync::{Arc, OnceLock};
 
-use crate::encode;
+use crate::encode::{self, OtlpSpans};
 use crate::model::{Sampling, Trace};
 
 /// What everything that takes batches can do besides, be it a filter or an exporter. Lives on a thread of its own; its calls may take time.
@@ -57,16 +57,15 @@ pub struct TraceBatch {
     traces: Vec<Arc<Trace>>,
     columns: OnceLock<Columns>,
     json: Vec<OnceLock<Vec<u8>>>,
-    otlp: Vec<OnceLock<Vec<u8>>>,
+    otlp: Vec<OnceLock<OtlpSpans>>,
 }
 
 impl TraceBatch {
     /// A batch of these traces.
     pub fn new(traces: Vec<Arc<Trace>>) -> TraceBatch {
-        let cells = || traces.iter().map(|_| OnceLock::new()).collect();
         TraceBatch {
-            json: cells(),
-            otlp: cells(),
+            json: traces.iter().map(|_| OnceLock::new()).collect(),
+            otlp: traces.iter().map(|_| OnceLock::new()).collect(),
             columns: OnceLock::new(),
             traces,
         }
@@ -118,15 +117,11 @@ impl TraceBatch {
         Some(self.json[row].get_or_init(|| encode::json(trace)))
     }
 
-    /// Rows `start` … `end` - 1 as an OTLP request; `None` when there are no such rows. Requests concatenate, so each trace is encoded once
-    /// whatever ranges are asked for.
+    /// Rows `start` … `end` - 1 as an OTLP request; `None` when there are no such rows. Each trace is encoded once, whatever ranges are asked for.
     pub fn otlp(&self, start: usize, end: usize) -> Option<Vec<u8>> {
         let traces = self.traces.get(start..end)?;
-        let mut request = Vec::new();
-        for (trace, cell) in traces.iter().zip(&self.otlp[start..end]) {
-            request.extend_from_slice(cell.get_or_init(|| encode::otlp(&[trace])));
-        }
-        Some(request)
+        let spans = traces.iter().zip(&self.otlp[start..end]).map(|(trace, cell)| cell.get_or_init(|| OtlpSpans::of(trace)));
+        Some(encode::otlp(spans))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod parse;
 mod settings;
+mod telemetry;
 mod values;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::correlate::Rules;
 use crate::source::redis::{RedisConfig, TlsFiles};
 use crate::store;
 pub use settings::{SETTINGS, Setting};
+pub use telemetry::{Endpoint, Telemetry};
 pub use values::{Origin, Sources, Values};
 
 /// Everything that can be set, understood.
@@ -74,6 +76,8 @@ pub struct ExporterConfig {
     pub json_max_bytes: u64,
     /// Rotated files of lines that are kept.
     pub json_max_files: u64,
+    /// Where the otlp exporter sends traces.
+    pub telemetry: Telemetry,
     /// Where plugins are dropped in.
     pub plugin_dir: Option<PathBuf>,
     /// Where compiled plugins are kept.
@@ -124,6 +128,7 @@ impl Config {
                 json_mode: read.get("json_mode", parse::json_mode),
                 json_max_bytes: read.get("json_max_bytes", parse::count) as u64,
                 json_max_files: read.get("json_max_files", parse::count) as u64,
+                telemetry: Telemetry::read(&mut read, values),
                 plugin_dir: read.optional("plugin_dir").map(PathBuf::from),
                 cache_dir: read.optional("cache_dir").filter(|dir| dir != "off").map(PathBuf::from),
             },

@@ -16,7 +16,7 @@ mod value;
 use serde::Serialize;
 
 pub use json::JsonTrace;
-pub use otlp::otlp;
+pub use otlp::{OtlpSpans, otlp};
 
 use crate::model::Trace;
 

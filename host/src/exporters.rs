@@ -1,5 +1,7 @@
 //! Which plugins the settings choose, and what each gets by its name where its `.toml` says nothing else.
 
+mod otlp;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
@@ -45,6 +47,7 @@ pub fn settings(config: &ExporterConfig) -> Settings {
         }
         // The plugin knows its directory by another name than who configured it.
         "json" => json_settings(&config).with_context(|| json_variable(&config)),
+        "otlp" => otlp::settings(&config.telemetry),
         _ => Ok(("{}".into(), Grants::default())),
     })
 }

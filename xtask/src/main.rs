@@ -2,6 +2,7 @@
 
 mod demo;
 mod examples;
+mod python;
 mod rust;
 mod setup;
 mod shell;
@@ -15,7 +16,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask <command>
 
-  setup             fetch what the checks need: the wasm32-wasip2 target, redis-server, jq, curl, openssl
+  setup             fetch what the checks need: the wasm32-wasip2 target, redis-server, jq, curl, openssl, OTLP in Python
   demo [ARGS…]      run `meshtrace demo` (needs neither Redis nor agents); ARGS are passed on
   examples          build the example plugins in C and Python into target/examples/
   test [--quick]    all checks: formatting, lints, docs, examples, tests; --quick leaves out plugins/ and docs

@@ -35,11 +35,19 @@ pub const SETTINGS: &[Setting] = &[
         "exporter_type",
         "TRACE_EXPORTER_TYPE",
         "console",
-        "console, json, stats, multi (all of these), none, or a comma list of plugin names",
+        "console, json, stats, multi (all of these), otlp, none, or a comma list of plugin names",
     ),
     setting("pretty_output", "TRACE_PRETTY_OUTPUT", "true", "Console: trees; false: one line per trace"),
     setting("enable_stats", "TRACE_ENABLE_STATS", "true", "Run the stats exporter, which /trace/stats asks"),
     setting("json_output_dir", "TRACE_JSON_OUTPUT_DIR", "/tmp", "Directory of the json exporter"),
+    setting(
+        "telemetry_endpoint",
+        "TELEMETRY_ENDPOINT",
+        "http://localhost:4318",
+        "otlp: the collector, as HOST:PORT or URL; only this may be sent to. OTEL_EXPORTER_OTLP_HEADERS goes with every request",
+    ),
+    // MCP Mesh defaults to grpc, which is not spoken here.
+    setting("telemetry_protocol", "TELEMETRY_PROTOCOL", "http", "otlp: http, which is OTLP over HTTP as protobuf"),
     setting("batch_size", "TRACE_BATCH_SIZE", "", "Entries per read, 1 to 10000; not set: 500"),
     setting("trace_timeout", "TRACE_TIMEOUT", "5m", "A trace with an open span expires after this long without an event"),
     setting(
@@ -96,7 +104,7 @@ impl Setting {
 
     /// `value` without secrets, for people.
     pub fn shown(&self, value: &str) -> String {
-        if self.key == "redis_url" { masked(value) } else { value.to_owned() }
+        if ["redis_url", "telemetry_endpoint"].contains(&self.key) { masked(value) } else { value.to_owned() }
     }
 }
 

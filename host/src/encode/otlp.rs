@@ -1,71 +1,124 @@
 //! OTLP: traces as an `ExportTraceServiceRequest`, OpenTelemetry's protobuf.
 //!
-//! Names are OpenTelemetry's semantic conventions where they have one, else the key that the agent used. Requests of several
-//! traces may be concatenated: protobuf unites repeated fields.
+//! Names are OpenTelemetry's semantic conventions where they have one, else the key that the agent used. Spans are encoded once per trace,
+//! and requests are put together of what is there: a producer is one resource in each, however many traces it took part in.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use ahash::RandomState;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource as OtlpResource;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan, Status as OtlpStatus};
-use prost::Message;
+use opentelemetry_proto::tonic::trace::v1::{Span as OtlpSpan, Status as OtlpStatus};
+use prost::encoding::{self, WireType};
 
 use crate::model::{Attribute, Kind, Resource, Span, SpanId, SpanState, Status, Trace, TraceId, UnixNanos, Value};
 
 /// Who made the spans, as far as OpenTelemetry is concerned.
 const SCOPE: &str = "mcp-mesh";
 
-/// The request that carries `traces`: spans grouped by producer, in order of first appearance. A time that is not known is 0.
-pub fn otlp(traces: &[&Trace]) -> Vec<u8> {
-    let mut groups = Groups::default();
-    for trace in traces {
-        for span in &trace.spans {
-            let group = groups.of(&span.resource);
-            groups.found[group].1.push(otlp_span(&trace.id, span));
-        }
-    }
-    let resource_spans = groups.found.into_iter().map(|(resource, spans)| ResourceSpans {
-        resource: Some(OtlpResource {
-            attributes: resource_attributes(resource),
-            ..OtlpResource::default()
-        }),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(InstrumentationScope {
-                name: SCOPE.to_owned(),
-                ..InstrumentationScope::default()
-            }),
-            spans,
-            ..ScopeSpans::default()
-        }],
-        ..ResourceSpans::default()
-    });
-    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }.encode_to_vec()
+/// Field numbers of the messages around a span.
+mod field {
+    /// `ExportTraceServiceRequest.resource_spans`.
+    pub const RESOURCE_SPANS: u32 = 1;
+    /// `ResourceSpans.resource`.
+    pub const RESOURCE: u32 = 1;
+    /// `ResourceSpans.scope_spans`.
+    pub const SCOPE_SPANS: u32 = 2;
+    /// `ScopeSpans.scope`.
+    pub const SCOPE: u32 = 1;
+    /// `ScopeSpans.spans`.
+    pub const SPANS: u32 = 2;
 }
 
-/// Spans by producer. Most spans of an agent share one allocation; where they do not, equal producers still are one. Found by
+/// The spans of one trace, encoded, by producer.
+#[derive(Debug)]
+pub struct OtlpSpans(Vec<(Arc<Resource>, Vec<u8>)>);
+
+impl OtlpSpans {
+    /// Encodes the spans of `trace`. A time that is not known is 0.
+    pub fn of(trace: &Trace) -> OtlpSpans {
+        let mut groups = Groups::<Vec<u8>>::default();
+        for span in &trace.spans {
+            encoding::message::encode(field::SPANS, &otlp_span(&trace.id, span), groups.of(&span.resource));
+        }
+        OtlpSpans(groups.found.into_iter().map(|(resource, spans)| (Arc::clone(resource), spans)).collect())
+    }
+}
+
+/// The request that carries these traces: spans grouped by producer, in order of first appearance.
+pub fn otlp<'a>(traces: impl Iterator<Item = &'a OtlpSpans>) -> Vec<u8> {
+    let mut groups = Groups::<Vec<&[u8]>>::default();
+    for (resource, spans) in traces.flat_map(|trace| &trace.0) {
+        groups.of(resource).push(spans);
+    }
+    let scope = InstrumentationScope {
+        name: SCOPE.to_owned(),
+        ..InstrumentationScope::default()
+    };
+    let mut request = Vec::new();
+    for (resource, spans) in groups.found {
+        let resource = OtlpResource {
+            attributes: resource_attributes(resource),
+            ..OtlpResource::default()
+        };
+        let spans_bytes: usize = spans.iter().map(|spans| spans.len()).sum();
+        let scope_spans_bytes = encoding::message::encoded_len(field::SCOPE, &scope) + spans_bytes;
+        let resource_bytes = encoding::message::encoded_len(field::RESOURCE, &resource);
+        begin(field::RESOURCE_SPANS, resource_bytes + begin_len(field::SCOPE_SPANS, scope_spans_bytes) + scope_spans_bytes, &mut request);
+        encoding::message::encode(field::RESOURCE, &resource, &mut request);
+        begin(field::SCOPE_SPANS, scope_spans_bytes, &mut request);
+        encoding::message::encode(field::SCOPE, &scope, &mut request);
+        spans.iter().for_each(|spans| request.extend_from_slice(spans));
+    }
+    request
+}
+
+/// What stands before a message of so many bytes.
+fn begin(field: u32, bytes: usize, to: &mut Vec<u8>) {
+    encoding::encode_key(field, WireType::LengthDelimited, to);
+    encoding::encode_varint(bytes as u64, to);
+}
+
+fn begin_len(field: u32, bytes: usize) -> usize {
+    encoding::key_len(field) + encoding::encoded_len_varint(bytes as u64)
+}
+
+/// Something for each producer. Most spans of an agent share one allocation; where they do not, equal producers still are one. Found by
 /// hash, so that ten thousand spans with a producer each cost no comparison of all with all.
-#[derive(Default)]
-struct Groups<'a> {
-    found: Vec<(&'a Resource, Vec<OtlpSpan>)>,
+struct Groups<'a, T> {
+    found: Vec<(&'a Arc<Resource>, T)>,
     by_pointer: HashMap<*const Resource, usize, RandomState>,
     by_content: HashMap<u64, Vec<usize>, RandomState>,
 }
 
-impl<'a> Groups<'a> {
-    /// The index in `found` of this producer's group.
-    fn of(&mut self, resource: &'a Arc<Resource>) -> usize {
+impl<T> Default for Groups<'_, T> {
+    fn default() -> Self {
+        Groups {
+            found: Vec::new(),
+            by_pointer: HashMap::default(),
+            by_content: HashMap::default(),
+        }
+    }
+}
+
+impl<'a, T: Default> Groups<'a, T> {
+    /// What this producer's group has.
+    fn of(&mut self, resource: &'a Arc<Resource>) -> &mut T {
+        let index = self.index(resource);
+        &mut self.found[index].1
+    }
+
+    fn index(&mut self, resource: &'a Arc<Resource>) -> usize {
         if let Some(group) = self.by_pointer.get(&Arc::as_ptr(resource)) {
             return *group;
         }
         let alike = self.by_content.entry(content_hash(self.by_pointer.hasher(), resource)).or_default();
-        let group = alike.iter().copied().find(|group| *self.found[*group].0 == **resource).unwrap_or_else(|| {
-            self.found.push((resource, Vec::new()));
+        let group = alike.iter().copied().find(|group| *self.found[*group].0 == *resource).unwrap_or_else(|| {
+            self.found.push((resource, T::default()));
             alike.push(self.found.len() - 1);
             self.found.len() - 1
         });

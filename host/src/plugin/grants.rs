@@ -38,7 +38,7 @@ pub struct HttpGrant {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Whether a name may resolve to a loopback, link-local or private address.
+    /// Whether the name may lead to this machine or into a private network too. Link-local addresses are granted by address only.
     pub private: bool,
 }
 
@@ -48,22 +48,9 @@ impl HttpGrant {
     /// # Errors
     /// What is expected instead.
     pub fn parse(text: &str, private: bool) -> anyhow::Result<HttpGrant> {
-        let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok().filter(|port| *port > 0)?)));
-        let known = |host: &str| !host.is_empty() && !host.contains(['/', '@', ' ', '*']);
-        let Some((host, port)) = parts.filter(|(host, _)| known(host)) else {
-            anyhow::bail!(
-                "expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\""
-            );
-        };
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        if inner.is_none() && host.contains(':') {
-            anyhow::bail!("expected an IPv6 address in brackets, such as \"[::1]:4318\"");
-        }
-        Ok(HttpGrant {
-            host: inner.unwrap_or(host).trim_end_matches('.').to_ascii_lowercase(),
-            port,
-            private,
-        })
+        let (host, port) = super::http::host_and_port(text)
+            .context("expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\"")?;
+        Ok(HttpGrant { host, port, private })
     }
 }
 
@@ -79,6 +66,12 @@ impl Grants {
             builder.stdout(LogStream::new(plugin, "stdout"));
         }
         builder.stderr(LogStream::new(plugin, "stderr"));
+        for name in &self.env {
+            // An instance keeps what it began with. What is not set is not set for the plugin either.
+            if let Ok(value) = std::env::var(name) {
+                builder.env(name, value);
+            }
+        }
         for dir in &self.dirs {
             let opened =
                 builder.preopened_dir(&dir.host, &dir.guest, if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly }).map(drop);

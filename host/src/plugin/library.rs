@@ -18,9 +18,10 @@ use super::manifest::{self, Manifest};
 pub struct Bundled;
 
 impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 5] = [
+    const ALL: [(&'static str, &'static [u8]); 6] = [
         ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
         ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
+        ("otlp", include_bytes!(concat!(env!("OUT_DIR"), "/otlp.wasm"))),
         ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
         ("sampling", include_bytes!(concat!(env!("OUT_DIR"), "/sampling.wasm"))),
         ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),

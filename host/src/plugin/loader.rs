@@ -159,9 +159,13 @@ impl Loader {
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
-        let (config, grants) = (self.settings)(name)?;
-        let config = manifest.config.clone().unwrap_or(config);
-        let grants = manifest.grants.clone().unwrap_or(grants);
+        let (config, grants) = match (manifest.config.clone(), manifest.grants.clone()) {
+            (Some(config), Some(grants)) => (config, grants),
+            (own_config, own_grants) => {
+                let (config, grants) = (self.settings)(name)?;
+                (own_config.unwrap_or(config), own_grants.unwrap_or(grants))
+            }
+        };
         let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
         self.check(name, &grants, trusted)?;
         let setup = Setup {

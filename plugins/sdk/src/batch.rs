@@ -17,6 +17,8 @@ pub struct Batch {
     by_key: RefCell<Vec<(String, Rc<[u32]>)>>,
     /// Encoded documents of a batch that a test made, one per trace.
     pub(crate) documents: Vec<Vec<u8>>,
+    /// The same as OTLP.
+    pub(crate) requests: Vec<Vec<u8>>,
 }
 
 impl Batch {
@@ -86,7 +88,7 @@ impl Batch {
         #[cfg(target_family = "wasm")]
         return crate::glue::exporter::meshtrace::plugin::encoded::otlp(start, end);
         #[cfg(not(target_family = "wasm"))]
-        return Vec::with_capacity((end - start) as usize);
+        return self.requests.get(start as usize..end as usize).unwrap_or_default().concat();
     }
 
     pub(crate) fn json(&self, row: u32) -> Vec<u8> {

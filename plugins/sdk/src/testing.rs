@@ -28,6 +28,8 @@ pub struct TestTrace {
     pub incomplete: bool,
     /// What [`Trace::json`](crate::Trace::json) answers.
     pub json: Vec<u8>,
+    /// What [`Batch::otlp`] answers for this row; rows are joined.
+    pub otlp: Vec<u8>,
     /// Its spans; keep them in order of start.
     pub spans: Vec<TestSpan>,
 }

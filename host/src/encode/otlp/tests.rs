@@ -1,7 +1,18 @@
 //! What a collector reads out of the bytes.
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+
+use prost::Message;
+
 use super::*;
 use crate::encode::sample;
+
+/// The request that carries these traces.
+fn otlp(traces: &[&Trace]) -> Vec<u8> {
+    let encoded: Vec<OtlpSpans> = traces.iter().map(|trace| OtlpSpans::of(trace)).collect();
+    super::otlp(encoded.iter())
+}
 
 fn read(traces: &[&Trace]) -> Vec<ResourceSpans> {
     ExportTraceServiceRequest::decode(otlp(traces).as_slice()).unwrap().resource_spans

@@ -66,6 +66,7 @@ fn finished(traces: &[TestTrace], builder: Builder) -> Batch {
     let columns = Columns::filled(traces.len() as u32, builder.spans, builder.cells);
     let mut batch = Batch::filled(columns, Strings::filled(&builder.strings.texts));
     batch.documents = traces.iter().map(|trace| trace.json.clone()).collect();
+    batch.requests = traces.iter().map(|trace| trace.otlp.clone()).collect();
     batch
 }
 
