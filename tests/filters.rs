@@ -215,6 +215,36 @@ fn a_trace_that_makes_a_filter_fail_is_a_dead_letter_if_it_may_be() {
     assert_eq!((&judge["state"], &judge["dead"], &judge["kept"]), (&json!("running"), &json!(2), &json!(20)));
 }
 
+/// Scenario: a filter has a reason of its own for every trace, a long one; it adds thousands of attributes to one span, and a large one to each span of
+/// a large trace.
+/// Guarantees: what is kept of it is bounded, each bound shows in the status, and traces come out all the same.
+#[test]
+fn what_a_filter_makes_up_is_bounded() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let plugins = PluginDir::new();
+    plugins.put("judge.toml", "on-failure = \"pass\"");
+    plugins.put("judge.wasm", evil("meddle"));
+    let host = host(&redis, &plugins).start();
+    let many: Vec<Fields> = (0..300).map(|number| lone(&format!("t{number}"), "work")).collect();
+    let large = (0..400).map(|number| span("large", &format!("{number}"), None));
+    let entries: Vec<Fields> = many.into_iter().chain([lone("wide", "wide")]).chain(large).collect();
+    publish(&mut connection, STREAM, &entries);
+    host.wait_for_exports(302);
+    wait_until_settled(&mut connection, GROUP);
+    let judge = judge(&host);
+    assert_eq!(judge["reasons"].as_array().map(Vec::len), Some(257));
+    let other = judge["reasons"].as_array().and_then(|reasons| reasons.iter().find(|reason| reason["reason"] == "other"));
+    assert_eq!(other.map(|other| &other["kept"]), Some(&json!(45)), "301 kept, 256 of them for reasons that are counted");
+    assert_eq!((&judge["undecided"], &judge["refused_edits"]), (&json!(1), &json!(1_000)));
+    let said = judge["last_error"].as_str().unwrap_or_default();
+    assert!(said.ends_with("bytes over all spans that they reach; at most 67108864 are made for one batch"), "{said}");
+    let files = host.json_files();
+    assert_eq!(files["t299"]["sampling"]["reason"].as_str().map(str::len), Some(256));
+    assert_eq!(files["wide"]["spans"][0]["attributes"].as_object().map(serde_json::Map::len), Some(2_048));
+    assert_eq!((files["large"]["span_count"].as_u64(), files["large"].get("sampling")), (Some(400), None));
+}
+
 /// Scenario: the file of a filter that everything has to pass is taken away while traces come, and is put back.
 /// Guarantees: nothing gets past its place meanwhile, and the status says why; afterwards everything is decided by it.
 #[test]

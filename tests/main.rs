@@ -20,10 +20,10 @@ mod dead_command;
 mod dead_letters;
 /// What nobody took is tried again.
 mod dead_retry;
-/// What filters drop, keep and change, and what happens when they fail.
-mod filters;
 /// What plugins may send over HTTP, and what ends it.
 mod egress;
+/// What filters drop, keep and change, and what happens when they fail.
+mod filters;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.

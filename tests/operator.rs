@@ -61,6 +61,7 @@ fn what_plugins_may_do_and_have_done_is_shown_without_secrets() {
     assert_eq!((&count["grants"], &count["queue"]), (&grants, &json!({"size": 8, "waiting": 0})));
     assert_eq!(count["limits"]["handles"], json!({"value": 99, "hits": 0}));
     assert!(count["calls"].as_u64() > Some(0) && count["call_time_ms"].as_f64() > Some(0.0), "{count}");
+    assert!(count["memory_bytes"].as_u64() > Some(64 * 1024), "{count}");
     assert_eq!((&count["history"][0]["what"], &count["history"][1]), (&json!("loaded"), &Value::Null));
 
     assert_eq!(host.get("/plugins/count/report").json(), json!({"taken": 30}));
@@ -235,6 +236,7 @@ fn a_plugin_that_this_host_does_not_take_is_told_why() {
     dir.put("many.toml", "component = \"redact\"\ninstances = 2");
     dir.put("half.toml", "component = ");
     dir.put("nowhere.toml", "component = \"stats\"\n[permissions]\ndirs = [{ path = \"/no/such/dir\" }]");
+    dir.put("strange.toml", "component = \"stats\"\n[config]\ncolour = 1");
     let path = dir.path().display().to_string();
     for (which, expected) in [
         ("text", "plugin \"text\": this is no WebAssembly file; expected a component, as built with --target wasm32-wasip2".to_owned()),
@@ -244,7 +246,11 @@ fn a_plugin_that_this_host_does_not_take_is_told_why() {
         ),
         ("many", "instances = 2: filters decide in order, one at a time".to_owned()),
         ("nowhere", "plugin \"nowhere\": the directory /no/such/dir is granted and does not exist here".to_owned()),
-        ("nosuch", "there is no plugin \"nosuch\"; expected a file, or one of console, half, json, many, nowhere, otlp, redact, sampling, stats, text, toaster".to_owned()),
+        ("nosuch", "there is no plugin \"nosuch\"; expected a file, or one of console, half, json, many, nowhere, otlp, redact, sampling, stats, strange, text, toaster".to_owned()),
+        (
+            "strange",
+            "plugin \"strange\" does not take its config: config has colour; expected keys are max_operations, max_agents".to_owned(),
+        ),
         ("./nosuch.wasm", "./nosuch.wasm cannot be read: No such file or directory (os error 2)".to_owned()),
         ("half", format!("{path}/half.toml: TOML parse error at line 1, column 13\n  |\n1 | component = \n  |             ^\nstring values must be quoted, expected literal string")),
     ] {

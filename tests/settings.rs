@@ -40,7 +40,7 @@ fn an_unknown_exporter_stops_the_start_and_what_there_is_is_listed() {
     for (given, unknown) in [("jsn", "jsn"), ("console,jsn", "jsn"), ("console,,json", ""), ("none,json", "none")] {
         let said = HostBuilder::idle().set("TRACE_EXPORTER_TYPE", given).refused();
         let expected = format!(
-            "meshtrace: TRACE_EXPORTER_TYPE={given}: there is no plugin {unknown:?}; expected none, multi, or a comma list of console, json, otlp, stats\n"
+            "meshtrace: TRACE_EXPORTER_TYPE={given}: there is no plugin {unknown:?}; expected none, multi, or a comma list of console, json, otlp, redact, sampling, stats\n"
         );
         assert_eq!(said, expected);
     }

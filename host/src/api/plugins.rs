@@ -8,6 +8,7 @@ mod report;
 mod row;
 mod terms;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -107,10 +108,11 @@ impl Known {
 }
 
 impl<'a> One<'a> {
-    /// Why traces wait for it, else what went wrong last.
-    fn last_error(&self) -> Option<&'a str> {
+    /// Why traces wait for it, else what went wrong last: with traces, or with another call into it.
+    fn last_error(&self) -> Option<Cow<'a, str>> {
         let filters = |filter: &'a FilterSummary| filter.holding.as_deref().or(filter.last_error.as_deref());
-        self.exporter.and_then(|exporter| exporter.last_error.as_deref()).or(self.filter.and_then(filters))
+        let of_traces = self.exporter.and_then(|exporter| exporter.last_error.as_deref()).or(self.filter.and_then(filters));
+        of_traces.map(Cow::Borrowed).or_else(|| Some(Cow::Owned(self.record.counters.failures().1?.reason)))
     }
 
     /// Its own counters and gauges.

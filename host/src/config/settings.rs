@@ -64,7 +64,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("stream", "MESHTRACE_STREAM", "mesh:trace", "Redis stream; older agents write mcp-mesh:traces"),
     setting("listen", "MESHTRACE_LISTEN", "127.0.0.1:8090", "Address and port of the HTTP API"),
-    setting("plugin_dir", "MESHTRACE_PLUGIN_DIR", "", "Directory whose *.wasm files are loaded as exporters"),
+    setting(
+        "plugin_dir",
+        "MESHTRACE_PLUGIN_DIR",
+        "",
+        "Directory whose *.wasm and *.toml files are run as plugins, and followed while they change",
+    ),
     setting(
         "cache_dir",
         "MESHTRACE_CACHE_DIR",

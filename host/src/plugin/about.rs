@@ -1,6 +1,7 @@
 //! What a plugin says about itself.
 
 use super::bindings::meshtrace::plugin::types::Description;
+use super::text::Reader;
 
 /// A plugin's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +16,12 @@ pub struct About {
     pub parallel: bool,
 }
 
-impl From<Description> for About {
-    fn from(description: Description) -> About {
+impl About {
+    pub(super) fn read(description: Description, reader: Reader<'_>) -> About {
         let Description { name, version, config_schema, parallel } = description;
         About {
-            name,
-            version,
+            name: reader.read(name),
+            version: reader.read(version),
             config_schema: Some(config_schema).filter(|schema| !schema.trim().is_empty()),
             parallel,
         }

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::bail;
 use tokio::runtime::Handle as Runtime;
-use wasmtime::Store;
 
-use super::guest_state::GuestState;
-use super::running::within;
-use super::{About, Compiler, Component, Found, Grants, Kind, Limit, Manifest, Setup, component};
+use super::running::Running;
+use super::{About, Compiler, Counters, Found, Grants, Kind, Manifest, Setup, component};
 
 /// What a component is, and what it would like to do.
 #[derive(Debug)]
@@ -82,24 +80,25 @@ impl Need {
     }
 }
 
-/// Looks at the component that `found` defines under `name`: compiles it, checks it against the contract, and asks it to describe itself, with nothing
-/// granted. It is not initialised.
+/// Looks at the component that `found` defines under `name`: compiles it, checks it against the contract, asks it to describe itself, with nothing
+/// granted, and checks its config. It is not initialised.
 ///
 /// # Errors
 /// Why this host does not take it, in words for the operator.
 pub fn check(compiler: &Compiler, runtime: &Runtime, name: &str, found: &Found) -> anyhow::Result<Checked> {
     let manifest = found.manifest.clone().map_err(anyhow::Error::msg)?;
-    let wasm = found.source.read(component::MAX_BYTES as u64)?;
+    let counters: Arc<Counters> = Arc::default();
+    let wasm = found.source.read(&manifest.limits, &counters)?;
     let (component, _) = compiler.component(name, &wasm)?;
     let setup = Setup {
         name: name.into(),
         config: manifest.config.clone().unwrap_or_else(|| "{}".into()),
         grants: Grants::default(),
         limits: manifest.limits.clone(),
-        counters: Arc::default(),
+        counters,
         runtime: runtime.clone(),
     };
-    let about = describe(&component, &setup)?;
+    let about = Running::describe(&component, &setup)?;
     fits(&manifest, &about, component.kind())?;
     let imports = component.pre.component().component_type();
     let imports = imports.imports(&compiler.engine().wasmtime);
@@ -112,19 +111,6 @@ pub fn check(compiler: &Compiler, runtime: &Runtime, name: &str, found: &Found) 
         has_state: component.exports.has_state(),
         needs: imports.filter_map(|(name, _)| Need::of(name)).collect(),
     })
-}
-
-/// What the component says about itself.
-fn describe(component: &Component, setup: &Setup) -> anyhow::Result<About> {
-    let mut store = Store::new(&component.engine.wasmtime, GuestState::new(setup)?);
-    store.limiter(|state| &mut state.limiter);
-    let described = within(&setup.runtime, setup.limits.init_time, &mut store, async |store| {
-        let instance = component.pre.instantiate_async(&mut *store).await?;
-        let guest = component.exports.load(store, &instance)?;
-        guest.describe(store).await
-    });
-    let described = described.map_err(|failure| anyhow!(failure.explain(setup, Limit::InitTime)));
-    Ok(About::from(described.with_context(|| format!("plugin {:?} failed in describe", setup.name))?))
 }
 
 /// Whether a plugin of this kind can run on these terms.

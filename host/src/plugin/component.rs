@@ -7,10 +7,8 @@ use wasmtime::component::{HasSelf, InstancePre, Linker};
 use super::bindings::Exporter;
 use super::guest::Exports;
 use super::guest_state::GuestState;
-use super::{Compiler, Engine, Origin, surface};
+use super::{Compiler, Engine, Origin, surface, wasi};
 
-/// The largest component file, in bytes.
-pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The beginning of a core module and of a component: the same magic number, another version.
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -59,9 +57,6 @@ impl Component {
     /// # Errors
     /// Anything that keeps it from being a plugin of this host, in words for the operator.
     pub(super) fn compile(compiler: &Compiler, name: &str, wasm: &[u8]) -> anyhow::Result<(Component, Origin)> {
-        if wasm.len() > MAX_BYTES {
-            bail!("plugin {name:?}: the file has {} bytes; at most {MAX_BYTES} are loaded", wasm.len());
-        }
         if !wasm.starts_with(MAGIC) {
             bail!("plugin {name:?}: this is no WebAssembly file; expected a component, as built with --target wasm32-wasip2");
         }
@@ -103,7 +98,7 @@ impl Component {
 
 fn linker(engine: &Engine) -> anyhow::Result<Linker<GuestState>> {
     let mut linker = Linker::new(&engine.wasmtime);
-    let wasi = wasmtime_wasi::p2::add_to_linker_async(&mut linker);
+    let wasi = wasi::link(&mut linker);
     let http = wasi.and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker));
     // Filters import what exporters do.
     let linked = http.and_then(|()| Exporter::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::limits::Limit;
+use super::log_budget::LogBudget;
 
 /// Different denials that are remembered of one plugin.
 const DENIALS_MAX: usize = 64;
@@ -17,7 +18,19 @@ pub struct Counters {
     denials: Mutex<BTreeMap<Denial, u64>>,
     calls: AtomicU64,
     call_nanos: AtomicU64,
+    failures: Mutex<(u64, Option<Failed>)>,
     memory_bytes: AtomicU64,
+    /// Here, so that an instance that ends itself does not begin with a fresh one.
+    log_budget: Mutex<LogBudget>,
+}
+
+/// A call that ended an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// When.
+    pub at: SystemTime,
+    /// Which call, and why, for people.
+    pub reason: String,
 }
 
 /// Something that a plugin asked for and was not granted.
@@ -72,13 +85,35 @@ impl Counters {
         (self.calls.load(Ordering::Relaxed), Duration::from_nanos(self.call_nanos.load(Ordering::Relaxed)))
     }
 
-    /// The linear memory that the instance has now, bytes.
-    pub fn set_memory(&self, bytes: u64) {
-        self.memory_bytes.store(bytes, Ordering::Relaxed);
+    /// A call ended its instance.
+    pub(super) fn failed(&self, reason: &str) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.0 += 1;
+        failures.1 = Some(Failed {
+            at: SystemTime::now(),
+            reason: reason.to_owned(),
+        });
     }
 
-    /// The linear memory as of the last call, bytes.
+    /// Calls that ended their instance: how many, and the last of them.
+    pub fn failures(&self) -> (u64, Option<Failed>) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The linear memory of all instances together, bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn memory_grew(&self, bytes: usize) {
+        self.memory_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn memory_freed(&self, bytes: usize) {
+        self.memory_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn log_budget(&self) -> MutexGuard<'_, LogBudget> {
+        self.log_budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

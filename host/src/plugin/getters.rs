@@ -142,7 +142,7 @@ impl encoded::Host for GuestState {
 
 impl host_log::Host for GuestState {
     fn log(&mut self, level: host_log::Level, message: String) -> Result<()> {
-        GuestState::log(self, level, &message);
+        self.log.write(level, &message);
         Ok(())
     }
 }

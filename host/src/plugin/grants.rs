@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
-use super::guest_state::LogStream;
+use super::logging::{Log, LogStream};
+
+/// Random bytes that a guest may ask for at once. More than any wants: a seed has 32.
+const RANDOM_BYTES: u64 = 1024 * 1024;
 
 /// What is granted to one plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,16 +59,18 @@ impl HttpGrant {
 
 impl Grants {
     /// A WASI context with just this.
-    pub(super) fn context(&self, plugin: &str) -> anyhow::Result<WasiCtx> {
+    pub(super) fn context(&self, plugin: &str, log: &Log) -> anyhow::Result<WasiCtx> {
         let mut builder = WasiCtxBuilder::new();
-        // Each instance has a thread of its own, so its file operations may as well block it.
+        builder.max_random_size(RANDOM_BYTES);
+        // Each instance has a thread of its own, so its file operations may as well block it: handing each to another thread costs more than most
+        // of them. The price is that a file operation which hangs (a named pipe, a file server that is away) is not ended by the call's time limit.
         builder.allow_blocking_current_thread(true);
         if self.stdout {
             builder.inherit_stdout();
         } else {
-            builder.stdout(LogStream::new(plugin, "stdout"));
+            builder.stdout(LogStream::stdout(log));
         }
-        builder.stderr(LogStream::new(plugin, "stderr"));
+        builder.stderr(LogStream::stderr(log));
         for name in &self.env {
             // An instance keeps what it began with. What is not set is not set for the plugin either.
             if let Ok(value) = std::env::var(name) {

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::Setup;
-use super::bindings::meshtrace::plugin::host_log::Level;
+use super::access::Access;
 use super::http::HttpPolicy;
 use super::limiter::Limiter;
+use super::logging::Log;
 use crate::batch::{Numbers, TraceBatch};
 
 /// The longest name of a plugin's own number, in bytes.
@@ -25,11 +23,11 @@ const REFUSED: &str = "refused_numbers";
 
 /// State of one instance.
 pub(super) struct GuestState {
-    pub plugin: Arc<str>,
     /// Only while a call that may read it runs.
     pub batch: Option<Arc<TraceBatch>>,
     pub limiter: Limiter,
-    log_message_bytes: usize,
+    pub log: Log,
+    pub access: Access,
     numbers: Numbers,
     refused: u64,
     wasi: WasiCtx,
@@ -43,22 +41,22 @@ impl GuestState {
     /// What was granted and is not there.
     pub fn new(setup: &Setup) -> anyhow::Result<GuestState> {
         let Setup { name, grants, limits, counters, .. } = setup;
+        let log = Log::new(setup);
+        let wasi = grants.context(name, &log)?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
         Ok(GuestState {
-            plugin: Arc::clone(name),
             batch: None,
-            limiter: Limiter::new(limits),
-            log_message_bytes: limits.log_message_bytes,
+            limiter: Limiter::new(limits, counters),
+            log,
+            access: Access::new(setup),
             numbers: Numbers::default(),
             refused: 0,
-            wasi: grants.context(name)?,
+            wasi,
             http: WasiHttpCtx::new(),
             http_policy: HttpPolicy::new(grants, limits, Arc::clone(counters), Arc::clone(name)),
-            table: ResourceTable::new(),
+            table,
         })
-    }
-
-    pub fn log(&self, level: Level, message: &str) {
-        log(&self.plugin, level, message, self.log_message_bytes);
     }
 
     pub fn add(&mut self, name: String, amount: u64) {
@@ -115,95 +113,4 @@ impl WasiHttpView for GuestState {
             ctx: &mut self.http,
         }
     }
-}
-
-/// One line of a plugin in the log: at most `max` bytes, control characters escaped.
-fn log(plugin: &str, level: Level, message: &str, max: usize) {
-    let mut line = String::with_capacity(message.len().min(max));
-    for c in message[..message.floor_char_boundary(max)].chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    match level {
-        Level::Error => tracing::error!(target: "plugin", plugin, "{line}"),
-        Level::Warning => tracing::warn!(target: "plugin", plugin, "{line}"),
-        Level::Info => tracing::info!(target: "plugin", plugin, "{line}"),
-        Level::Debug => tracing::debug!(target: "plugin", plugin, "{line}"),
-        Level::Trace => tracing::trace!(target: "plugin", plugin, "{line}"),
-    }
-}
-
-/// Standard output or error that goes to the log, line by line.
-#[derive(Clone)]
-pub(super) struct LogStream {
-    plugin: Arc<str>,
-    stream: &'static str,
-    line: Arc<std::sync::Mutex<Vec<u8>>>,
-}
-
-/// The longest line; a longer one is logged in pieces.
-const LINE_BYTES: usize = 4096;
-
-impl LogStream {
-    pub fn new(plugin: &str, stream: &'static str) -> LogStream {
-        LogStream {
-            plugin: plugin.into(),
-            stream,
-            line: Arc::default(),
-        }
-    }
-
-    fn take(&self, bytes: &[u8]) {
-        let mut line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for byte in bytes {
-            if *byte == b'\n' || line.len() >= LINE_BYTES {
-                let text = format!("{}: {}", self.stream, String::from_utf8_lossy(&line));
-                log(&self.plugin, if self.stream == "stderr" { Level::Warning } else { Level::Info }, &text, LINE_BYTES + 16);
-                line.clear();
-            }
-            if *byte != b'\n' {
-                line.push(*byte);
-            }
-        }
-    }
-}
-
-impl IsTerminal for LogStream {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for LogStream {
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-
-    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 guests ask for it, and they are not linked.
-        Box::new(tokio::io::sink())
-    }
-}
-
-impl OutputStream for LogStream {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.take(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> Result<usize, StreamError> {
-        Ok(64 * 1024)
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for LogStream {
-    async fn ready(&mut self) {}
 }

@@ -79,6 +79,7 @@ impl Instance {
     fn give(&self, running: Running, state: &[u8]) -> Result<(Running, bool), String> {
         let (running, said) = running.call(&self.setup, Moment::Restore, async |guest, store| guest.restore(store, state).await)?;
         if let Some(Err(reason)) = &said {
+            let reason = self.setup.reader().read(reason.clone());
             tracing::warn!(plugin = %self.setup.name, reason, "the plugin did not take its earlier state; it begins anew");
         }
         Ok((running, matches!(said, Some(Ok(())))))
@@ -143,7 +144,7 @@ impl Exporter for Instance {
         match outcome {
             Ok(outcome) => {
                 self.keep();
-                convert::outcome(outcome, rows)
+                convert::outcome(outcome, rows, self.setup.reader())
             }
             Err(CallError::NotStarted(reason)) => Outcome::NotStarted(reason),
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
@@ -158,9 +159,9 @@ impl Filter for Instance {
             store.data_mut().batch = Some(given);
             guest.decide(store).await
         });
-        let decisions = decided.map_err(CallError::text)?.map_err(|reason| format!("decide: {reason}"))?;
+        let decisions = decided.map_err(CallError::text)?.map_err(|reason| format!("decide: {}", self.setup.reader().read(reason)))?;
         self.keep();
-        convert::decisions(decisions, batch).map_err(|wrong| format!("decide: {wrong}"))
+        convert::decisions(decisions, batch, self.setup.reader()).map_err(|wrong| format!("decide: {wrong}"))
     }
 }
 
@@ -173,11 +174,13 @@ impl Resident for Instance {
         if self.running.is_none() {
             return Ok(());
         }
-        self.call("flush", async |guest, store| guest.flush(store).await).map_err(CallError::text)?
+        let said = self.call("flush", async |guest, store| guest.flush(store).await).map_err(CallError::text)?;
+        said.map_err(|reason| self.setup.reader().read(reason))
     }
 
     fn report(&mut self) -> Result<Option<String>, String> {
-        self.call("report", async |guest, store| guest.report(store).await).map_err(CallError::text)?.transpose()
+        let said = self.call("report", async |guest, store| guest.report(store).await).map_err(CallError::text)?;
+        said.transpose().map_err(|reason| self.setup.reader().read(reason))
     }
 
     /// As of now; of an instance that has ended, as it was kept last.

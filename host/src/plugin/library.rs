@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 
 use super::manifest::{self, Manifest};
+use super::{Counters, Limit, Limits};
 
 /// Components that the host carries. They are ordinary plugins: whoever reads their source learns how to write one.
 pub struct Bundled;
@@ -236,15 +237,17 @@ impl Source {
     ///
     /// # Errors
     /// Why they cannot be had.
-    pub fn read(&self, max_bytes: u64) -> anyhow::Result<std::borrow::Cow<'static, [u8]>> {
+    pub fn read(&self, limits: &Limits, counters: &Counters) -> anyhow::Result<std::borrow::Cow<'static, [u8]>> {
         match self {
             Source::Bundled(name) => Ok(Bundled::bytes(name).with_context(|| format!("there is no bundled plugin {name:?}"))?.into()),
             Source::Missing(why) => Err(anyhow::anyhow!("{why}")),
             Source::File(stamp) => {
                 // Looked at again: a file that grows is not to fill the memory.
                 let bytes = std::fs::metadata(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.len();
-                if bytes > max_bytes {
-                    anyhow::bail!("{} has {bytes} bytes; a component may have {max_bytes}", stamp.path.display());
+                if bytes > limits.component_bytes as u64 {
+                    counters.hit(Limit::ComponentBytes);
+                    let limit = limits.words(Limit::ComponentBytes);
+                    anyhow::bail!("{} has {bytes} bytes, more than its limit of {limit}", stamp.path.display());
                 }
                 Ok(std::fs::read(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.into())
             }

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// Limits of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of the component's file. 64 MiB.
+    pub component_bytes: usize,
     /// Wall time of one call into the guest, time that it sleeps or waits in host functions included. 5 s.
     pub call_time: Duration,
     /// Wall time of starting an instance: instantiation, `describe` and `init` together; and again of `restore`. 30 s.
@@ -16,11 +18,13 @@ pub struct Limits {
     pub table_elements: usize,
     /// Core instances, memories and tables of one component, each. 64: real ones have a handful.
     pub instances: usize,
-    /// Bytes that an instance may log in a second, its standard output and error included unless granted; a burst may be as large. 64 KiB.
+    /// Bytes that a plugin may log in a second, all of its instances together, standard output and error included unless granted; a burst may
+    /// be as large. 64 KiB.
     pub log_bytes_per_second: usize,
     /// Bytes of one log message; the rest of it is cut off. 16 KiB.
     pub log_message_bytes: usize,
-    /// Bytes that one call may hand to the host: outcomes, decisions with their edits, reports, snapshots, log messages. 16 MiB.
+    /// Bytes that a guest may hand to the host at once: an answer (an outcome, decisions with their edits, a report, a snapshot), or what it calls
+    /// a host function with. 16 MiB.
     pub result_bytes: usize,
     /// Bytes of one text among them that people read: reasons, error texts. What is longer is cut off. 4 KiB.
     pub text_bytes: usize,
@@ -40,6 +44,7 @@ impl Default for Limits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Limits {
+            component_bytes: 64 * MIB,
             call_time: Duration::from_secs(5),
             init_time: Duration::from_secs(30),
             memory_bytes: 256 * MIB,
@@ -65,6 +70,7 @@ impl Limits {
     /// The value of one limit.
     pub fn value(&self, limit: Limit) -> Quantity {
         match limit {
+            Limit::ComponentBytes => Quantity::Bytes(self.component_bytes),
             Limit::CallTime => Quantity::Time(self.call_time),
             Limit::InitTime => Quantity::Time(self.init_time),
             Limit::Memory => Quantity::Bytes(self.memory_bytes),
@@ -122,6 +128,7 @@ impl fmt::Display for Quantity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is described where it is set, in `Limits`")]
 pub enum Limit {
+    ComponentBytes,
     CallTime,
     InitTime,
     Memory,
@@ -142,7 +149,8 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 15] = [
+    pub const ALL: [Limit; 16] = [
+        Limit::ComponentBytes,
         Limit::CallTime,
         Limit::InitTime,
         Limit::Memory,
@@ -163,6 +171,7 @@ impl Limit {
     /// Its name in metrics and messages, which is its key under `[limits]`, if it has one.
     pub fn as_str(self) -> &'static str {
         match self {
+            Limit::ComponentBytes => "component-bytes",
             Limit::CallTime => "call-time",
             Limit::InitTime => "init-time",
             Limit::Memory => "memory-bytes",

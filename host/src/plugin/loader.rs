@@ -154,7 +154,7 @@ impl Loader {
         };
         reached(Moment::Reading);
         let manifest = found.manifest.map_err(anyhow::Error::msg)?;
-        let wasm = found.source.read(component::MAX_BYTES as u64)?;
+        let wasm = found.source.read(&manifest.limits, &self.registry.counters(name))?;
         digest.push_str(&component::digest(&wasm));
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;

@@ -276,6 +276,7 @@ macro_rules! limit_table {
 }
 
 limit_table!(
+    component_bytes: bytes,
     call_time: time,
     init_time: time,
     memory_bytes: bytes,

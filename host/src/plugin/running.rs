@@ -5,16 +5,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tokio::runtime::Handle;
-use wasmtime::{Store, Trap};
+use wasmtime::Store;
 
 use super::engine::TICK;
+use super::failure::{Failure, too_large};
 use super::guest::Guest;
 use super::guest_state::GuestState;
-use super::{About, Component, Limit, Setup};
+use super::{About, Component, Limit, Setup, schema};
 
 /// A call that is over its time limit is ended from outside this much later: a guest that computes is ended by the engine's clock, which is
 /// rounded up to its ticks, and only one that waits in a host function is left for this.
 const SLACK: Duration = TICK.saturating_mul(3);
+
+/// The first moment of an instance.
+const INSTANTIATING: &str = "starting";
 
 /// A running instance. A call that fails ends it: what is left of it is dropped.
 pub(super) struct Running {
@@ -24,28 +28,50 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Instantiates, describes and initialises.
+    /// Instantiates, describes, checks the config and initialises.
     ///
     /// # Errors
-    /// What `init` says, or how starting failed; names the plugin.
+    /// What is wrong with the config, what `init` says, or how starting failed; names the plugin.
     pub fn start(component: &Component, setup: &Setup) -> anyhow::Result<Running> {
+        Running::begin(component, setup, Until::Initialised)
+    }
+
+    /// What the component says about itself. The config is checked; nothing is initialised.
+    ///
+    /// # Errors
+    /// What is wrong with the config, or how starting failed; names the plugin.
+    pub fn describe(component: &Component, setup: &Setup) -> anyhow::Result<About> {
+        Running::begin(component, setup, Until::Described).map(|running| running.about)
+    }
+
+    fn begin(component: &Component, setup: &Setup, until: Until) -> anyhow::Result<Running> {
         let name = &setup.name;
         let mut store = Store::new(&component.engine.wasmtime, GuestState::new(setup)?);
         store.limiter(|state| &mut state.limiter);
-        let moment = Cell::new("starting");
+        store.set_hostcall_fuel(setup.limits.result_bytes);
+        let moment = Cell::new(INSTANTIATING);
         let begun = within(&setup.runtime, setup.limits.init_time, &mut store, async |store| {
             let instance = component.pre.instantiate_async(&mut *store).await?;
             let guest = component.exports.load(store, &instance)?;
             moment.set("describe");
-            let about = About::from(guest.describe(store).await?);
+            let about = About::read(guest.describe(store).await?, setup.reader());
+            if let Some(Err(wrong)) = about.config_schema.as_ref().map(|schema| schema::check(schema, &setup.config)) {
+                return Ok(Err(wrong));
+            }
+            if until == Until::Described {
+                return Ok(Ok((guest, about)));
+            }
             moment.set("init");
             let said = guest.init(store, &setup.config).await?;
-            Ok((guest, about, said))
+            Ok(said.map(|()| (guest, about)).map_err(|reason| format!("refused to start: {}", setup.reader().read(reason))))
         });
-        let (guest, about, said) = begun
-            .map_err(|failure| anyhow!(failure.explain(setup, Limit::InitTime)))
+        let begun = begun
+            .map_err(|failure| match store.data().limiter.refused {
+                Some(refused) if moment.get() == INSTANTIATING => anyhow!(too_large(setup, refused)),
+                refused => anyhow!(failure.explain(setup, Limit::InitTime, refused)),
+            })
             .with_context(|| format!("plugin {name:?} failed in {}", moment.get()))?;
-        said.map_err(|reason| anyhow!("plugin {name:?} refused to start: {reason}"))?;
+        let (guest, about) = begun.map_err(|reason| anyhow!("plugin {name:?} {reason}"))?;
         Ok(Running { store, guest, about })
     }
 
@@ -64,15 +90,20 @@ impl Running {
             Moment::Restore => ("restore", Limit::InitTime, setup.limits.init_time),
         };
         let Running { store, guest, .. } = &mut self;
+        store.data_mut().limiter.refused = None;
         let start = Instant::now();
         let result = within(&setup.runtime, time, store, async |store| call(guest, store).await);
         setup.counters.called(start.elapsed());
-        store.data_mut().batch = None;
+        let state = store.data_mut();
+        state.batch = None;
+        state.log.tell();
         match result {
             Ok(value) => Ok((self, value)),
             Err(failure) => {
                 tracing::debug!(plugin = %setup.name, moment = name, ?failure, "a call failed");
-                Err(format!("{name}: {}", failure.explain(setup, limit)))
+                let reason = format!("{name}: {}", failure.explain(setup, limit, state.limiter.refused));
+                setup.counters.failed(&reason);
+                Err(reason)
             }
         }
     }
@@ -80,6 +111,13 @@ impl Running {
     pub fn has_state(&self) -> bool {
         self.guest.has_state()
     }
+}
+
+/// How far a start goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    Described,
+    Initialised,
 }
 
 /// When a call is made.
@@ -91,34 +129,8 @@ pub(super) enum Moment {
     Restore,
 }
 
-/// How a call failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It was ended from outside.
-    Late,
-    /// The guest or a host function gave up.
-    Ended(wasmtime::Error),
-}
-
-impl Failure {
-    /// In words: the innermost cause, without the stack. `limit` is the one of the call's time.
-    pub fn explain(&self, setup: &Setup, limit: Limit) -> String {
-        let late = || format!("it ran longer than its limit of {}", setup.limits.words(limit));
-        let error = match self {
-            Failure::Late => return late(),
-            Failure::Ended(error) => error,
-        };
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => late(),
-            Some(Trap::UnreachableCodeReached) => "it panicked or aborted (its log may say why)".into(),
-            Some(other) => format!("it trapped: {other}"),
-            None => error.root_cause().to_string(),
-        }
-    }
-}
-
 /// Runs `work` on this thread, and ends it when its time is over.
-pub(super) fn within<T>(
+fn within<T>(
     runtime: &Handle,
     limit: Duration,
     store: &mut Store<GuestState>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::text::Reader;
 use super::{Counters, Grants, Limits};
 
 /// What one plugin is given: the same for its first instance and for all that replace it.
@@ -21,4 +22,14 @@ pub struct Setup {
     pub counters: Arc<Counters>,
     /// Where its waiting is done: timers, sockets.
     pub runtime: Handle,
+}
+
+impl Setup {
+    /// Makes the plugin's texts fit to be read.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader {
+            limits: &self.limits,
+            counters: &self.counters,
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A plugin in short.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{Doing, One, time};
@@ -34,7 +36,7 @@ pub(super) struct Row<'a> {
     exported: u64,
     /// Calls that failed.
     failures: u64,
-    last_error: Option<&'a str>,
+    last_error: Option<Cow<'a, str>>,
 }
 
 impl<'a> Row<'a> {

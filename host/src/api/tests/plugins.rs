@@ -125,6 +125,7 @@ async fn one_plugin_is_shown_with_everything_but_secrets() {
                      {"host": "collector:4318", "private": true}]
         },
         "limits": {
+            "component-bytes": {"value": "64MiB", "hits": 0},
             "call-time": {"value": "5s", "hits": 2}, "init-time": {"value": "30s", "hits": 0},
             "memory-bytes": {"value": "64MiB", "hits": 0}, "table-elements": {"value": 100_000, "hits": 0},
             "instances": {"value": 64, "hits": 0}, "stack": {"value": "512KiB", "hits": 0},
