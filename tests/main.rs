@@ -36,6 +36,8 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// What an operator sees of plugins.
+mod operator;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
 mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.

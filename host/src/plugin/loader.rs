@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
 use tokio::runtime::Handle as Runtime;
 
 use super::library::{Found, Source};
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
-use super::{Cache, Compiler, Grants, Instance, Kind, Setup};
+use super::{Cache, Compiler, Grants, Instance, Kind, Setup, check, component};
 use crate::export::{self, Exporter, Member, Terms};
 use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
@@ -195,7 +194,7 @@ impl Loader {
         reached(Moment::Reading);
         let manifest = found.manifest.map_err(anyhow::Error::msg)?;
         let wasm = found.source.read(&manifest.limits, &self.registry.counters(name))?;
-        digest.extend(Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")));
+        digest.push_str(&component::digest(&wasm));
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
@@ -226,13 +225,8 @@ impl Loader {
             None => started?,
         };
         let about = first.about().clone();
-        if manifest.instances > 1 && !about.parallel {
-            bail!("instances = {}: the plugin says that only one of it may run", manifest.instances);
-        }
+        check::fits(&manifest, &about, component.kind())?;
         let others = (1..manifest.instances).map(|_| Instance::start(component.clone(), setup.clone()));
-        if manifest.instances > 1 && component.kind() == Kind::Filter {
-            bail!("instances = {}: filters decide in order, one at a time", manifest.instances);
-        }
         let instances: Vec<Instance> = std::iter::once(Ok(first)).chain(others).collect::<anyhow::Result<_>>()?;
         let loaded = Loaded {
             kind: component.kind(),
