@@ -6,6 +6,8 @@
 
 mod support;
 
+/// Sampling and redact, as operators run them.
+mod bundled_filters;
 /// The captured events, from XADD to files and answers.
 mod captured;
 /// Compiled plugins on disk, and what of it is believed.
@@ -38,6 +40,8 @@ mod json_files;
 mod kills;
 /// Guests that run into every limit, beside others that do not notice.
 mod limits;
+/// What an operator sees of plugins.
+mod operator;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
 mod otlp;
 /// Plugins that are dropped in, refused at start, or fail while they run.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod dead;
+mod plugin;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -13,7 +14,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
 use crate::demo;
-use crate::plugin::{Bundled, Library, Source};
 
 /// Runs the command; the exit code says whether it did what it was asked.
 pub fn main() -> ExitCode {
@@ -22,10 +22,7 @@ pub fn main() -> ExitCode {
         Some(("config", matches)) => sources(matches).and_then(show_config),
         Some(("dead", matches)) => dead::run(matches),
         Some(("demo", matches)) => sources(matches).and_then(|sources| demo_mode(sources, matches.get_flag("once"))),
-        Some(("plugin", matches)) => match matches.subcommand() {
-            Some(("list", matches)) => sources(matches).and_then(list_plugins),
-            _ => Ok(()),
-        },
+        Some(("plugin", matches)) => plugin::run(matches),
         Some((_, matches)) => sources(matches).and_then(run),
         None => Ok(()),
     };
@@ -49,12 +46,7 @@ fn command() -> Command {
         .subcommand(with_settings(Command::new("demo").about("All of it on captured events, without Redis and agents")).arg(once))
         .subcommand(with_settings(Command::new("config").about("Print the settings in force and where each comes from")))
         .subcommand(dead::command())
-        .subcommand(
-            Command::new("plugin")
-                .about("Plugins")
-                .subcommand_required(true)
-                .subcommand(with_settings(Command::new("list").about("The plugins there are"))),
-        )
+        .subcommand(plugin::command())
 }
 
 /// Every setting as a flag.
@@ -91,23 +83,6 @@ fn show_config(sources: Sources) -> anyhow::Result<()> {
     let values = Values::new(sources)?;
     print!("{}", values.describe());
     Config::new(&values).map(drop)
-}
-
-fn list_plugins(sources: Sources) -> anyhow::Result<()> {
-    let config = Config::new(&Values::new(sources)?)?;
-    let found = Library::new(config.exporters.plugin_dir.as_deref()).look()?;
-    for name in Library::names(&found) {
-        let bundled = Bundled::names().any(|own| own == name);
-        let origin = match found.get(&name).map(|found| &found.source) {
-            None => "bundled".to_owned(),
-            Some(Source::Bundled(component)) => format!("plugin directory, the bundled {component}"),
-            Some(Source::Missing(why)) => format!("plugin directory, but {why}"),
-            Some(Source::File(_)) if bundled => "plugin directory, instead of the bundled one".to_owned(),
-            Some(Source::File(_)) => "plugin directory".to_owned(),
-        };
-        println!("{name:<20} {origin}");
-    }
-    Ok(())
 }
 
 fn run(sources: Sources) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@
 //! - `instance`: one plugin behind [`crate::export::Exporter`] or [`crate::filter::Filter`]. `running`: it, while it lives. `guest`: its calls.
 //!   `guest_state`: what they see. `getters`: the current batch. `logging`: its lines. `convert`: what it answers. `failure`: what is said of it
 //!   when it does not. `text`: its texts, made fit to be read.
+//! - `check`: what a component is and wants, without running it.
 //! - `setup`: what it is started with, `schema`: whether it takes that,
 //!   `schema_size`: whether that can be told. `grants`: what it may do besides, `wasi`: how that is made
 //!   so, `access`: what it was denied, `http`: the same over the network. `limits`: how much of everything, `limiter`: of
@@ -19,6 +20,7 @@ mod about;
 mod access;
 mod bindings;
 mod cache;
+mod check;
 mod compile;
 mod component;
 mod convert;
@@ -53,6 +55,7 @@ mod watch;
 
 pub use about::About;
 pub use cache::Cache;
+pub use check::{Checked, Need, check};
 pub use compile::{Compiler, Origin};
 pub use component::{Component, Kind};
 pub use counters::{Counters, Denial, Failed};
@@ -61,7 +64,7 @@ pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;
 pub use library::{Bundled, Found, Library, Source};
 pub use limits::{Limit, Limits, Quantity};
-pub use loader::Settings;
+pub use loader::{Given, Settings};
 pub use manager::{Manager, Means};
 pub use manifest::Manifest;
 pub use registry::{Event, Loaded, Moment, Problem, Record, Registry};

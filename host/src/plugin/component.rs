@@ -1,6 +1,7 @@
 //! From a file's bytes to a component that can be started.
 
 use anyhow::{Context, anyhow, bail};
+use sha2::{Digest, Sha256};
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::bindings::Exporter;
@@ -11,6 +12,11 @@ use super::{Compiler, Engine, Origin, surface, wasi};
 /// The beginning of a core module and of a component: the same magic number, another version.
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// The SHA-256 of a file's bytes, hex.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,6 +46,14 @@ impl Exports {
         }
     }
 
+    pub fn has_report(&self) -> bool {
+        self.report.is_some()
+    }
+
+    pub fn has_state(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// The exports of `instance`, as something to call.
     pub fn load(&self, store: &mut Store<GuestState>, instance: &Instance) -> Result<Guest> {
         let main = match &self.main {

@@ -91,6 +91,28 @@ pub struct Found {
 }
 
 impl Found {
+    /// A bundled plugin, as it is where the plugin directory says nothing about it.
+    pub fn bundled(name: &str) -> Found {
+        Found {
+            toml: None,
+            manifest: Ok(Manifest::default()),
+            source: Source::Bundled(name.to_owned()),
+        }
+    }
+
+    /// The component in this file, wherever it lies, without a `.toml`.
+    ///
+    /// # Errors
+    /// Why the file cannot be looked at.
+    pub fn file(path: &Path) -> anyhow::Result<Found> {
+        let metadata = std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(Found {
+            toml: None,
+            manifest: Ok(Manifest::default()),
+            source: Source::File(Stamp::of(path, &metadata)),
+        })
+    }
+
     /// Whether none of its files has been written to for so long.
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
         let component = match &self.source {

@@ -33,6 +33,18 @@ impl Running {
     /// # Errors
     /// What is wrong with the config, what `init` says, or how starting failed; names the plugin.
     pub fn start(component: &Component, setup: &Setup) -> anyhow::Result<Running> {
+        Running::begin(component, setup, Until::Initialised)
+    }
+
+    /// What the component says about itself. The config is checked; nothing is initialised.
+    ///
+    /// # Errors
+    /// What is wrong with the config, or how starting failed; names the plugin.
+    pub fn describe(component: &Component, setup: &Setup) -> anyhow::Result<About> {
+        Running::begin(component, setup, Until::Described).map(|running| running.about)
+    }
+
+    fn begin(component: &Component, setup: &Setup, until: Until) -> anyhow::Result<Running> {
         let name = &setup.name;
         let mut store = Store::new(&component.engine.wasmtime, GuestState::new(setup)?);
         store.limiter(|state| &mut state.limiter);
@@ -45,6 +57,9 @@ impl Running {
             let about = About::read(guest.describe(store).await?, setup.reader());
             if let Some(Err(wrong)) = about.config_schema.as_ref().map(|schema| schema::check(schema, &setup.config)) {
                 return Ok(Err(wrong));
+            }
+            if until == Until::Described {
+                return Ok(Ok((guest, about)));
             }
             moment.set("init");
             let said = guest.init(store, &setup.config).await?;
@@ -96,6 +111,13 @@ impl Running {
     pub fn has_state(&self) -> bool {
         self.guest.has_state()
     }
+}
+
+/// How far a start goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    Described,
+    Initialised,
 }
 
 /// When a call is made.

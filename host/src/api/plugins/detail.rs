@@ -18,7 +18,7 @@ use crate::api::Api;
 use crate::api::reply::{self, Failure};
 use crate::api::status::Reason;
 use crate::filter::FilterSummary;
-use crate::plugin::{Denial, Event, Kind};
+use crate::plugin::{Denial, Event, Kind, Origin};
 
 pub(in crate::api) const PATH: &str = "/plugins/{name}";
 
@@ -41,6 +41,8 @@ struct Detail<'a> {
     described_as: Option<&'a str>,
     /// Size of the component.
     bytes: Option<usize>,
+    /// Where its machine code came from.
+    code: Option<Code>,
     /// A filter's place among filters.
     order: Option<i64>,
     /// What a filter's failure means.
@@ -68,6 +70,24 @@ struct Detail<'a> {
     metrics: Option<OwnNumbers<'a>>,
     /// The last hundred events, the latest last.
     history: Vec<EventShown<'a>>,
+}
+
+/// Machine code.
+#[derive(Serialize)]
+struct Code {
+    /// `compiler` or `cache`.
+    from: &'static str,
+    took_ms: f64,
+}
+
+impl Code {
+    fn of(origin: Origin) -> Code {
+        let (from, took) = match origin {
+            Origin::Compiled { took } => ("compiler", took),
+            Origin::Cached { took } => ("cache", took),
+        };
+        Code { from, took_ms: millis(took) }
+    }
 }
 
 /// An exporter's queue, in batches.
@@ -146,6 +166,7 @@ impl<'a> Detail<'a> {
             row: Row::of(one),
             described_as: loaded.map(|loaded| loaded.about.name.as_str()),
             bytes: loaded.map(|loaded| loaded.bytes),
+            code: loaded.map(|loaded| Code::of(loaded.origin)),
             order: loaded.filter(|loaded| loaded.kind == Kind::Filter).map(|loaded| loaded.manifest.order),
             on_failure: loaded.filter(|loaded| loaded.kind == Kind::Filter).map(|loaded| loaded.on_failure.as_str()),
             instances: terms.map(|terms| terms.instances),

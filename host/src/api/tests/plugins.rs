@@ -115,7 +115,7 @@ async fn the_list_tells_what_runs_and_what_is_wrong() {
 async fn one_plugin_is_shown_with_everything_but_secrets() {
     let state = known(vec![("console", console())]);
     let more = json!({
-        "described_as": "printer", "bytes": 4711, "order": null, "on_failure": null, "instances": 2, "max_traces": 10,
+        "described_as": "printer", "bytes": 4711, "code": {"from": "cache", "took_ms": 3.0}, "order": null, "on_failure": null, "instances": 2, "max_traces": 10,
         "queue": {"size": 8, "waiting": 1},
         "grants": {
             "stdout": true,
