@@ -1,74 +1,17 @@
 //! Attackers beside the bundled plugins, under load: each runs into its limit, and that costs nobody anything but the trace that makes it do so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::events::{assert_whole, lone, publish};
+use crate::support::beside::{assert_complete, healthy, hits, host};
+use crate::support::events::{lone, publish};
 use crate::support::eventually;
 use crate::support::guests::evil;
-use crate::support::host::{Host, HostBuilder};
 use crate::support::load::Load;
 use crate::support::plugin_dir::{PluginDir, plugin, plugin_when};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, dead_letters, wait_until_settled};
 use crate::support::wat;
-
-/// A host with the json exporter and the statistics, and what is in this directory.
-fn host(redis: &RedisServer, plugins: &PluginDir) -> HostBuilder {
-    HostBuilder::new(&redis.url()).set("MESHTRACE_PLUGIN_DIR", &plugins.path().display().to_string())
-}
-
-/// Asks for `/health` again and again while something is done; it is always there, within two seconds.
-fn healthy<T>(host: &Host, doing: impl FnOnce() -> T) -> T {
-    struct Done<'a>(&'a AtomicBool);
-    impl Drop for Done<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let done = AtomicBool::new(false);
-    let ask = || {
-        while !done.load(Ordering::Relaxed) {
-            let begin = Instant::now();
-            assert_eq!(host.get("/health").status, 200);
-            assert!(begin.elapsed() < Duration::from_secs(2), "it took {:?}", begin.elapsed());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    std::thread::scope(|scope| {
-        let asking = scope.spawn(ask);
-        let stop = Done(&done);
-        let result = doing();
-        drop(stop);
-        asking.join().expect("it was healthy");
-        result
-    })
-}
-
-/// Every trace that was published has been exported as it was, and counted.
-#[track_caller]
-fn assert_complete(host: &Host, mut ids: Vec<String>, attacks: &[&str]) {
-    let all = (ids.len() + attacks.len()) as u64;
-    let exported = |name: &str| plugin(host, name)["exported"].as_u64().expect("a number");
-    eventually("the others have all traces", || (exported("json") >= all && exported("stats") >= all).then_some(()));
-    assert_eq!((exported("json"), exported("stats")), (all, all));
-    assert_eq!(host.get("/trace/stats").json()["total_traces"], all);
-    let mut documents = host.json_files();
-    for attack in attacks {
-        assert!(documents.remove(*attack).is_some(), "{attack}");
-    }
-    ids.sort();
-    assert_whole(&documents, &ids);
-    for name in ["json", "stats"] {
-        let bundled = plugin(host, name);
-        assert_eq!((&bundled["state"], &bundled["failures"]), (&json!("running"), &json!(0)), "{bundled}");
-    }
-}
-
-fn hits(plugin: &Value, limit: &str) -> u64 {
-    plugin["limits"][limit]["hits"].as_u64().unwrap_or_else(|| panic!("no {limit} in {plugin}"))
-}
 
 /// A time limit that a test can wait for several times.
 const SHORT: &str = "[limits]\ncall-time = \"300ms\"\n";

@@ -1,5 +1,6 @@
 //! Servers, events and patience for the tests.
 
+pub mod beside;
 pub mod certificates;
 pub mod collector;
 pub mod dead;
