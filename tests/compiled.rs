@@ -20,7 +20,7 @@ fn lines_with(host: &Host, text: &str) -> usize {
 
 /// The plugins that were compiled, and those that were read from the cache.
 fn compiled_and_read(host: &Host) -> (usize, usize) {
-    (lines_with(host, "exporter started, compiled in "), lines_with(host, "exporter started, read from the cache in "))
+    (lines_with(host, "plugin loaded, compiled in "), lines_with(host, "plugin loaded, read from the cache in "))
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {

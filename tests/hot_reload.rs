@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::events::{numbered_traces, publish};
 use crate::support::eventually;
-use crate::support::guests::evil;
+use crate::support::guests::{evil, example};
 use crate::support::host::{Host, HostBuilder};
 use crate::support::plugin_dir::{PluginDir, holds, last_event, plugin, plugin_when, stamped};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
@@ -240,6 +240,28 @@ fn statistics_keep_their_numbers_over_a_swap() {
     publish(&mut connection, STREAM, &entries[30..]);
     host.wait_for_exports(20);
     assert_eq!(host.get("/trace/stats").json()["total_traces"], 20);
+}
+
+/// Scenario: a large component is dropped in, which takes seconds to compile.
+/// Guarantees: that it is being compiled is shown; meanwhile traces flow and another plugin is swapped.
+#[test]
+fn compiling_a_large_component_delays_nothing_else() {
+    let Some(large) = example("python-summary") else { return };
+    let redis = RedisServer::start();
+    let plugins = counting();
+    let host = watching(&redis, &plugins).set("MESHTRACE_CACHE_DIR", "off").start();
+    let load = Load::start(&redis);
+    plugins.put("large.wasm", large);
+    plugin_when(&host, "large", "it is being compiled", |large| large["loading"]["moment"] == "compiling");
+    let before = plugins.taken().len();
+    plugins.put("count.wasm", stamped(&evil("count"), "beside"));
+    plugin_when(&host, "count", "the other is swapped", |count| count["swaps"] == 1);
+    eventually("traces flow", || (plugins.taken().len() > before + 20).then_some(()));
+    assert_eq!(plugin(&host, "large")["loading"]["moment"], "compiling", "all of that took less time");
+    plugin_when(&host, "large", "it runs in the end", |large| large["state"] == "running");
+    let ids = load.end();
+    wait_until_settled(&mut redis.connect(), GROUP);
+    assert_eq!(sorted(plugins.taken()), ids);
 }
 
 /// Swaps after which the host has all that it will ever need.

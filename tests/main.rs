@@ -6,6 +6,8 @@
 
 mod support;
 
+/// Sampling and redact, as operators run them.
+mod bundled_filters;
 /// The captured events, from XADD to files and answers.
 mod captured;
 /// Compiled plugins on disk, and what of it is believed.

@@ -234,10 +234,11 @@ fn start_manager(
     exporters: &export::Handle,
 ) -> anyhow::Result<Manager> {
     let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
+    let selected = exporters::selected(config, &dropped_in)?;
     Manager::new(Means {
         dir: config.plugin_dir.clone(),
-        cache_dir: config.cache_dir.clone(),
-        selected: exporters::selected(config, &dropped_in)?,
+        cache_dir: exporters::cache_dir(config, &selected),
+        selected,
         settings: exporters::settings(config),
         registry: Arc::clone(registry),
         exporters: exporters.clone(),

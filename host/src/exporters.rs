@@ -3,12 +3,13 @@
 mod otlp;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::config::ExporterConfig;
-use crate::plugin::{Bundled, DirGrant, Grants, Settings};
+use crate::plugin::{Bundled, Cache, DirGrant, Given, Grants, Settings};
 
 /// What the json exporter calls its directory.
 const JSON_GUEST_DIR: &str = "/out";
@@ -43,20 +44,33 @@ pub fn settings(config: &ExporterConfig) -> Settings {
     Box::new(move |name| match name {
         "console" => {
             let grants = Grants { stdout: true, ..Grants::default() };
-            Ok((json!({ "pretty": config.pretty }).to_string(), grants))
+            Ok(Given::new(json!({ "pretty": config.pretty }), grants))
         }
-        // The plugin knows its directory by another name than who configured it.
         "json" => json_settings(&config).with_context(|| json_variable(&config)),
         "otlp" => otlp::settings(&config.telemetry),
-        _ => Ok(("{}".into(), Grants::default())),
+        _ => Ok(Given::new(json!({}), Grants::default())),
     })
+}
+
+/// Where compiled plugins are kept: nowhere if the json exporter may write there, for what lies there runs with all that the host may do.
+pub fn cache_dir(config: &ExporterConfig, selected: &BTreeSet<String>) -> Option<PathBuf> {
+    let dir = config.cache_dir.clone()?;
+    if selected.contains("json") && Cache::lies_in(&dir, &config.json_dir) {
+        tracing::warn!(
+            "compiled plugins are not kept in {}: the json exporter may write there ({}), and could have code of its own run; they are compiled again at each start. MESHTRACE_CACHE_DIR takes another directory, or off",
+            dir.display(),
+            json_variable(config)
+        );
+        return None;
+    }
+    Some(dir)
 }
 
 fn json_variable(config: &ExporterConfig) -> String {
     format!("TRACE_JSON_OUTPUT_DIR={}", config.json_dir.display())
 }
 
-fn json_settings(config: &ExporterConfig) -> anyhow::Result<(String, Grants)> {
+fn json_settings(config: &ExporterConfig) -> anyhow::Result<Given> {
     let dir = &config.json_dir;
     std::fs::create_dir_all(dir).context("the directory cannot be made")?;
     let why = if config.json_dir_is_default { "the default; TRACE_JSON_OUTPUT_DIR chooses another" } else { "TRACE_JSON_OUTPUT_DIR" };
@@ -67,15 +81,14 @@ fn json_settings(config: &ExporterConfig) -> anyhow::Result<(String, Grants)> {
         "max_bytes": config.json_max_bytes,
         "max_files": config.json_max_files,
     });
-    Ok((
-        settings.to_string(),
-        Grants {
-            dirs: vec![DirGrant {
-                host: dir.clone(),
-                guest: JSON_GUEST_DIR.into(),
-                write: true,
-            }],
-            ..Grants::default()
-        },
-    ))
+    let grants = Grants {
+        dirs: vec![DirGrant {
+            host: dir.clone(),
+            guest: JSON_GUEST_DIR.into(),
+            write: true,
+        }],
+        ..Grants::default()
+    };
+    // The plugin knows its directory by another name than who configured it.
+    Ok(Given::new(settings, grants).by(json_variable(config)))
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -130,12 +130,15 @@ impl Lane {
     fn next(&mut self) -> Next {
         let pause = self.pause();
         let suspicious = !self.suspects.is_empty();
-        let takes = !self.breaker.is_open() && self.suspects.has_room() || self.group.is_leaving();
+        // What nothing more can come of is looked through all the same, lest the end of the queue be missed.
+        let ending = self.group.is_leaving() || !self.patience.lasts(pause);
+        let takes = ending || !suspicious || !self.breaker.is_open() && self.suspects.has_room();
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
                 Some(control) = self.control.recv() => Next::Control(control),
                 item = self.group.items.recv(), if takes => item.map_or(Next::End, Next::Item),
+                () = self.patience.ends_before(Instant::now() + pause), if !ending => Next::Control(Control::Look),
                 () = tokio::time::sleep(jittered(pause)), if suspicious => Next::Again,
             }
         })

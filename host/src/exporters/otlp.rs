@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::config::Telemetry;
-use crate::plugin::{Grants, HttpGrant};
+use crate::plugin::{Given, Grants, HttpGrant};
 
 /// Headers for the collector, in OpenTelemetry's own variable.
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
@@ -13,7 +13,7 @@ const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 ///
 /// # Errors
 /// An endpoint that cannot be sent to, and what to set.
-pub fn settings(telemetry: &Telemetry) -> anyhow::Result<(String, Grants)> {
+pub fn settings(telemetry: &Telemetry) -> anyhow::Result<Given> {
     if let Some(refused) = &telemetry.refused {
         bail!("{refused}");
     }
@@ -26,7 +26,7 @@ pub fn settings(telemetry: &Telemetry) -> anyhow::Result<(String, Grants)> {
         env: vec![HEADERS.into()],
         ..Grants::default()
     };
-    Ok((json!({ "endpoint": endpoint.url, "headers_env": HEADERS }).to_string(), grants))
+    Ok(Given::new(json!({ "endpoint": endpoint.url, "headers_env": HEADERS }), grants).by(format!("TELEMETRY_ENDPOINT={}", endpoint.url)))
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn exactly_the_endpoint_is_granted() {
-        let (config, grants) = settings(&telemetry("https://Tempo/x", "Tempo:443", None)).unwrap();
+        let Given { config, grants, .. } = settings(&telemetry("https://Tempo/x", "Tempo:443", None)).unwrap();
         assert_eq!(config, r#"{"endpoint":"https://Tempo/x","headers_env":"OTEL_EXPORTER_OTLP_HEADERS"}"#);
         let http = HttpGrant {
             host: "tempo".into(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
 
 use super::library::{Found, Source};
@@ -13,8 +14,39 @@ use super::{Compiler, Grants, Instance, Kind, Setup, check, component};
 use crate::export::{self, Exporter, Member, Terms};
 use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
-/// What a plugin gets by its name, where its `.toml` says nothing else: its config and what it may do.
-pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<(String, Grants)> + Send + Sync>;
+/// The bundled filter that takes secrets out.
+const REDACT: &str = "redact";
+
+/// What a plugin gets by its name, where its `.toml` says nothing else.
+pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<Given> + Send + Sync>;
+
+/// What a plugin gets from the settings.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// A JSON object.
+    pub config: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// The setting that it comes from, for messages.
+    pub told_by: Option<String>,
+}
+
+impl Given {
+    /// This config and these grants.
+    pub fn new(config: serde_json::Value, grants: Grants) -> Given {
+        Given {
+            config: config.to_string(),
+            grants,
+            told_by: None,
+        }
+    }
+
+    /// Says which setting it comes from, for messages: `VARIABLE=value`.
+    pub fn by(mut self, setting: String) -> Given {
+        self.told_by = Some(setting);
+        self
+    }
+}
 
 /// Loads plugins, for the manager.
 pub(super) struct Loader {
@@ -45,11 +77,12 @@ impl Loader {
     /// Loads what `found` defines under `name`. What runs there runs on until the new one has taken over.
     pub async fn load(self: &Arc<Self>, name: &str, found: Found) -> Result<Kind, Failure> {
         let begin = Instant::now();
-        let result = self.try_load(name, found, begin).await;
+        let result = self.try_load(name, found.clone(), begin).await;
         if let Err(failure) = &result {
             let reason = format!("{:#}", failure.error);
             tracing::error!(plugin = name, moment = failure.moment.as_str(), reason, "the plugin could not be loaded");
             self.registry.failed(name, failure.moment, failure.digest.clone(), &reason, begin.elapsed());
+            self.hold_place(name, &found, &reason).await;
         }
         result
     }
@@ -114,28 +147,35 @@ impl Loader {
         }
     }
 
-    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind: traces wait there.
-    pub async fn take_out(&self, name: &str, kind: Option<Kind>) {
-        let mut reason = "it is no longer in the plugin directory, or not enabled";
+    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind, and traces wait there,
+    /// unless that it goes is `meant`: its `.toml` switches it off.
+    pub async fn take_out(&self, name: &str, kind: Option<Kind>, meant: bool) {
+        let mut reason = if meant { "it is switched off" } else { "it is no longer in the plugin directory" };
+        let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
+        // Only a host that stops refuses, and one that has no such filter.
         match kind {
             Some(Kind::Exporter) => self.exporters.remove(name),
-            Some(Kind::Filter) => {
-                let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
-                let holds = self.filters.summaries().iter().any(holds);
-                if holds {
-                    reason =
-                        "it is no longer in the plugin directory, or not enabled; traces wait for it, since its on-failure is \"hold\"";
-                }
-                let done = if holds { self.filters.missing(name, reason).await } else { self.filters.remove(name).await };
-                // Only a host that stops refuses.
-                drop(done);
+            Some(Kind::Filter) if !meant && self.filters.summaries().iter().any(holds) => {
+                reason = "it is no longer in the plugin directory; traces wait for it, since its on-failure is \"hold\" (enabled = false lets them pass)";
+                drop(self.filters.missing(name, reason).await);
             }
-            None => {}
+            Some(Kind::Filter) | None => drop(self.filters.remove(name).await),
         }
         if kind.is_some() {
             tracing::info!(plugin = name, reason, "plugin removed");
         }
         self.registry.removed(name, reason);
+    }
+
+    /// A filter that is to protect somebody and cannot be loaded has a place all the same, where traces wait for it.
+    async fn hold_place(&self, name: &str, found: &Found, reason: &str) {
+        let Ok(manifest) = &found.manifest else { return };
+        let bundled = matches!(&found.source, Source::Bundled(component) if component == REDACT);
+        let holds = manifest.on_failure == Some(OnFailure::Hold) || manifest.on_failure.is_none() && bundled;
+        let runs = self.registry.runs(name);
+        if holds && !runs {
+            drop(self.filters.put(Slot::missing(name, manifest.order, OnFailure::Hold, reason)).await);
+        }
     }
 
     /// Everything up to instances that are ready to take over. Takes time.
@@ -158,11 +198,15 @@ impl Loader {
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
-        let (config, grants) = match (manifest.config.clone(), manifest.grants.clone()) {
-            (Some(config), Some(grants)) => (config, grants),
-            (own_config, own_grants) => {
-                let (config, grants) = (self.settings)(name)?;
-                (own_config.unwrap_or(config), own_grants.unwrap_or(grants))
+        let Given { config, grants, told_by } = match (manifest.config.clone(), manifest.grants.clone()) {
+            (Some(config), Some(grants)) => Given { config, grants, told_by: None },
+            (config, grants) => {
+                let given = (self.settings)(name)?;
+                Given {
+                    config: config.unwrap_or(given.config),
+                    grants: grants.unwrap_or(given.grants),
+                    told_by: given.told_by,
+                }
             }
         };
         let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
@@ -175,7 +219,11 @@ impl Loader {
             counters: self.registry.counters(name),
             runtime: self.runtime.clone(),
         };
-        let first = Instance::start(component.clone(), setup.clone())?;
+        let started = Instance::start(component.clone(), setup.clone());
+        let first = match told_by {
+            Some(setting) => started.context(setting)?,
+            None => started?,
+        };
         let about = first.about().clone();
         check::fits(name, &manifest, &about, component.kind())?;
         let others = (1..manifest.instances).map(|_| Instance::start(component.clone(), setup.clone()));

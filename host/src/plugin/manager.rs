@@ -54,6 +54,8 @@ pub struct Means {
 pub struct Manager {
     library: Library,
     selected: BTreeSet<String>,
+    /// Those that are not to run, as their `.toml` says.
+    switched_off: BTreeSet<String>,
     loader: Arc<Loader>,
     slots: BTreeMap<String, Slot>,
     jobs: JoinSet<(String, Done)>,
@@ -116,6 +118,7 @@ impl Manager {
         Ok(Manager {
             library: Library::new(dir.as_deref()),
             selected,
+            switched_off: BTreeSet::new(),
             loader: Arc::new(loader),
             slots: BTreeMap::new(),
             jobs: JoinSet::new(),
@@ -186,7 +189,14 @@ impl Manager {
                 source,
             });
         }
-        found.retain(|_, found| found.manifest.as_ref().map_or(true, |manifest| manifest.enabled));
+        self.switched_off.clear();
+        found.retain(|name, found| {
+            let enabled = found.manifest.as_ref().map_or(true, |manifest| manifest.enabled);
+            if !enabled {
+                self.switched_off.insert(name.clone());
+            }
+            enabled
+        });
         Ok(found)
     }
 
@@ -253,13 +263,14 @@ impl Manager {
         if slot.busy {
             return false;
         }
-        if slot.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE {
+        let meant = self.switched_off.contains(name);
+        if !meant && slot.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE {
             return true;
         }
         slot.busy = true;
         let (name, running, loader) = (name.to_owned(), slot.running, Arc::clone(&self.loader));
         self.jobs.spawn(async move {
-            loader.take_out(&name, running).await;
+            loader.take_out(&name, running, meant).await;
             (name, Done::Gone)
         });
         false

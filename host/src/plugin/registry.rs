@@ -129,6 +129,11 @@ impl Registry {
         self.lock().records.clone()
     }
 
+    /// Whether something runs under this name.
+    pub(super) fn runs(&self, name: &str) -> bool {
+        self.lock().records.get(name).is_some_and(|record| record.loaded.is_some())
+    }
+
     /// What is wrong with the plugin directory, if anything.
     pub fn directory_problem(&self) -> Option<Problem> {
         self.lock().directory.clone()
