@@ -20,10 +20,10 @@ mod dead_command;
 mod dead_letters;
 /// What nobody took is tried again.
 mod dead_retry;
-/// What filters drop, keep and change, and what happens when they fail.
-mod filters;
 /// What plugins may send over HTTP, and what ends it.
 mod egress;
+/// What filters drop, keep and change, and what happens when they fail.
+mod filters;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.
@@ -36,6 +36,8 @@ mod json_files;
 mod kills;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
 mod otlp;
+/// What a collector refuses, delays or takes in part.
+mod otlp_delivery;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.
