@@ -3,9 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,6 +11,7 @@ use crate::support::events::{numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::guests::{evil, example};
 use crate::support::host::{Host, HostBuilder};
+use crate::support::load::Load;
 use crate::support::plugin_dir::{PluginDir, holds, last_event, plugin, plugin_when, stamped};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
 
@@ -36,42 +34,6 @@ fn counting() -> PluginDir {
 fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids.sort();
     ids
-}
-
-/// Publishes numbered traces of three spans until it is stopped.
-struct Load {
-    stop: Arc<AtomicBool>,
-    published: Arc<AtomicUsize>,
-    thread: JoinHandle<()>,
-}
-
-impl Load {
-    fn start(redis: &RedisServer) -> Load {
-        let (stop, published) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let mut connection = redis.connect();
-        let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&published));
-        let publishing = move || {
-            let (ids, entries) = numbered_traces(100_000);
-            for traces in entries.chunks(3 * 4) {
-                if stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                publish(&mut connection, STREAM, traces);
-                counter.fetch_add(traces.len() / 3, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            panic!("{} traces were not enough", ids.len());
-        };
-        let thread = std::thread::Builder::new().name("load".into()).spawn(publishing).expect("a thread");
-        Load { stop, published, thread }
-    }
-
-    /// Ends it; the ids of all that was published.
-    fn end(self) -> Vec<String> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the publisher did not fail");
-        numbered_traces(self.published.load(Ordering::Relaxed)).0
-    }
 }
 
 /// Scenario: a plugin is dropped in, replaced, its `.toml` is edited, and it is taken away, while traces come in.

@@ -26,6 +26,8 @@ mod dead_retry;
 mod egress;
 /// What filters drop, keep and change, and what happens when they fail.
 mod filters;
+/// Guests that look around: environment, network, files.
+mod grants;
 /// Who else reads our consumer group.
 mod groups;
 /// The plugin directory, changed while traces flow.
@@ -36,10 +38,14 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
+/// Guests that run into every limit, beside others that do not notice.
+mod limits;
 /// What an operator sees of plugins.
 mod operator;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
 mod otlp;
+/// What a collector refuses, delays or takes in part.
+mod otlp_delivery;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

@@ -7,8 +7,10 @@ pub mod events;
 pub mod foreign;
 pub mod guests;
 pub mod host;
+pub mod load;
 pub mod plugin_dir;
 pub mod redis_server;
+pub mod wat;
 
 use std::time::{Duration, Instant};
 

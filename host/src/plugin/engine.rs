@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use wasmtime::Config;
 
+use super::limits::STACK_BYTES;
+
 /// The engine's clock ticks this often; time limits of calls are rounded up to it.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
@@ -27,7 +29,7 @@ impl Engine {
     /// When this machine cannot run it, or has no thread for the clock.
     pub fn new() -> anyhow::Result<Engine> {
         let mut config = Config::new();
-        config.wasm_component_model(true).epoch_interruption(true);
+        config.wasm_component_model(true).epoch_interruption(true).max_wasm_stack(STACK_BYTES);
         let wasmtime =
             wasmtime::Engine::new(&config).map_err(anyhow::Error::from).context("the WebAssembly engine cannot run on this machine")?;
         let weak = wasmtime.weak();

@@ -129,6 +129,15 @@ fn a_component_has_only_so_many_parts() {
     assert_eq!((reason.as_str(), hits), (expected, vec![(Limit::Instances, 1)]));
 }
 
+/// No limiter sees a memory that is shared between threads; there are none.
+#[test]
+fn memory_that_nobody_counts_is_refused() {
+    let engine = Engine::new().expect("an engine");
+    let refused = Compiler::new(engine, None).component("p", &exporter(&[("definitions", "(memory $shared 1 65536 shared)")]));
+    let reason = format!("{:#}", refused.expect_err("it is refused"));
+    assert!(reason.starts_with(r#"plugin "p": the component is not valid"#) && reason.contains("threads"), "{reason}");
+}
+
 #[test]
 fn the_stack_has_an_end() {
     let (outcome, hits) = exported(

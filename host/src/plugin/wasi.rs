@@ -6,7 +6,9 @@ use wasmtime_wasi::cli::WasiCliView;
 use wasmtime_wasi::filesystem::WasiFilesystemView;
 use wasmtime_wasi::p2::bindings::cli::environment;
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
-use wasmtime_wasi::p2::bindings::filesystem::types::{Descriptor, DescriptorFlags, DescriptorStat, HostDescriptor, OpenFlags, PathFlags};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Descriptor, DescriptorFlags, DescriptorStat, ErrorCode as FileError, HostDescriptor, OpenFlags, PathFlags,
+};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, Network};
 use wasmtime_wasi::p2::{TcpSocket, UdpSocket};
@@ -110,7 +112,9 @@ fn link_files(mut functions: Functions<'_>) -> wasmtime::Result<()> {
         Box::new(async move {
             let state = store.data_mut();
             let place = state.access.place(dir.rep(), &path);
-            let done = state.filesystem().symlink_at(dir, target, path).await;
+            // The guest could not follow it, but others who read there might.
+            let leads_out = target.starts_with('/') || target.split('/').any(|part| part == "..");
+            let done = if leads_out { Err(FileError::NotPermitted.into()) } else { state.filesystem().symlink_at(dir, target, path).await };
             Ok((state.access.settle(done, &place, true)?,))
         })
     })?;
