@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::events::{lone, publish};
+use serde_json::json;
+
 use crate::support::eventually;
 use crate::support::guests::evil;
 use crate::support::host::{Host, HostBuilder};
@@ -96,12 +98,22 @@ fn requests_go_where_they_are_granted_to_and_nowhere_else() {
     assert_eq!(ask("metadata", "http://169.254.169.254/latest".into()), denied);
     assert_eq!(ask("rebound", format!("http://127.1:{}/", other.port)), "ErrorCode::DestinationIpProhibited");
     assert_eq!((granted.connections(), leading.connections(), other.connections()), (1, 1, 0));
-    let log = host.stderr();
-    let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     let port = other.port;
-    assert_eq!(lines(&format!("HTTP to 127.0.0.1:{port} was denied; what grants it: http = [\"127.0.0.1:{port}\"]")), 1, "{log}");
-    let rebound = format!("HTTP to 127.1:{port} at 127.0.0.1 was denied; what grants it: http = [\"127.1:{port}\", \"127.0.0.1:{port}\"]");
-    assert_eq!(lines(&rebound), 1, "{log}");
+    let row = |what: String, hosts: &[String], count: u64| {
+        let line = format!("http = [{}]", hosts.iter().map(|host| format!("\"{host}\"")).collect::<Vec<_>>().join(", "));
+        json!({"what": format!("HTTP to {what}"), "grant": line, "count": count})
+    };
+    let (address, name) = (format!("127.0.0.1:{port}"), format!("127.1:{port}"));
+    let denied = [
+        row(address.clone(), std::slice::from_ref(&address), 3),
+        row(format!("{name} at 127.0.0.1"), &[name, address], 1),
+        row("169.254.169.254:80".into(), &["169.254.169.254:80".into()], 1),
+    ];
+    assert_eq!(host.get("/plugins/http").json()["denied"], json!(denied));
+    for row in denied {
+        let line = format!("{} was denied; what grants it: {}", row["what"].as_str().expect("text"), row["grant"].as_str().expect("text"));
+        assert_eq!(host.stderr().matches(&line).count(), 1, "{line}");
+    }
     wait_until_settled(&mut redis.connect(), GROUP);
     assert_eq!(host.json_files().len(), 7);
 }
@@ -125,7 +137,9 @@ fn answers_without_end_are_ended() {
     assert_eq!(ask("nothing", nothing), "ErrorCode::HttpResponseTimeout");
     assert_eq!(ask("good", granted.port), "200 with 2 bytes");
     wait_until_settled(&mut redis.connect(), GROUP);
+    let limits = &host.get("/plugins/http").json()["limits"];
+    assert_eq!((&limits["http-response-bytes"]["hits"], &limits["http-time"]["hits"]), (&json!(1), &json!(1)));
     let plugin = host.plugin("http");
-    assert_eq!((&plugin["failures"], &plugin["exported"]), (&0.into(), &3.into()));
+    assert_eq!((&plugin["failures"], &plugin["exported"]), (&json!(0), &json!(3)));
     assert_eq!(host.json_files().len(), 3);
 }

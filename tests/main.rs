@@ -44,6 +44,8 @@ mod limits;
 mod operator;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
 mod otlp;
+/// What a collector refuses, delays or takes in part.
+mod otlp_delivery;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
 /// What earlier runs left pending, and in which order it comes.

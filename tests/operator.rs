@@ -41,6 +41,7 @@ fn what_plugins_may_do_and_have_done_is_shown_without_secrets() {
     host.wait_for_exports(30);
     let count = plugin_when(&host, "count", "it took all", |count| count["exported"] == 30);
     wait_until_settled(&mut redis.connect(), GROUP);
+    eventually("nothing is behind", || (host.status()["consumer"]["lag"] == 0 && host.counted("pending") == 0).then_some(()));
 
     let list = host.get("/plugins").json();
     assert_eq!(list["directory"], json!({"path": dir, "problem": null}));
@@ -236,6 +237,7 @@ fn a_plugin_that_this_host_does_not_take_is_told_why() {
     dir.put("many.toml", "component = \"redact\"\ninstances = 2");
     dir.put("half.toml", "component = ");
     dir.put("nowhere.toml", "component = \"stats\"\n[permissions]\ndirs = [{ path = \"/no/such/dir\" }]");
+    dir.put("greedy.toml", format!("component = \"stats\"\n[permissions]\ndirs = [{{ path = {:?}, access = \"write\" }}]", dir.path()));
     dir.put("strange.toml", "component = \"stats\"\n[config]\ncolour = 1");
     let path = dir.path().display().to_string();
     for (which, expected) in [
@@ -244,9 +246,15 @@ fn a_plugin_that_this_host_does_not_take_is_told_why() {
             "toaster",
             "plugin \"toaster\": it exports [\"evil:kitchen/toaster@1.0.0\"]; expected meshtrace:plugin/trace-exporter or meshtrace:plugin/trace-filter".to_owned(),
         ),
-        ("many", "instances = 2: filters decide in order, one at a time".to_owned()),
+        ("many", "plugin \"many\": instances = 2: filters decide in order, one at a time".to_owned()),
         ("nowhere", "plugin \"nowhere\": the directory /no/such/dir is granted and does not exist here".to_owned()),
-        ("nosuch", "there is no plugin \"nosuch\"; expected a file, or one of console, half, json, many, nowhere, otlp, redact, sampling, stats, strange, text, toaster".to_owned()),
+        ("nosuch", "there is no plugin \"nosuch\"; expected a file, or one of console, greedy, half, json, many, nowhere, otlp, redact, sampling, stats, strange, text, toaster".to_owned()),
+        (
+            "greedy",
+            format!(
+                "plugin \"greedy\": it is to write in {path}, where {path} lies: whoever writes there decides what plugins run and what they may do; choose another directory"
+            ),
+        ),
         (
             "strange",
             "plugin \"strange\" does not take its config: config has colour; expected keys are max_operations, max_agents".to_owned(),

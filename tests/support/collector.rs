@@ -1,5 +1,6 @@
 //! An OTLP collector of the test's own: `collector.py`, which decodes with OpenTelemetry's Python packages.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::host::HostBuilder;
+use super::redis_server::RedisServer;
 use super::{eventually, free_port};
 
 /// A running collector; ends with this value.
@@ -85,11 +88,45 @@ impl Collector {
         text.split_inclusive('\n').filter_map(|line| serde_json::from_str(line.strip_suffix('\n')?).ok()).collect()
     }
 
+    /// A host that sends here.
+    pub fn fed_by(&self, redis: &RedisServer) -> HostBuilder {
+        sending(redis, &format!("localhost:{}", self.port))
+    }
+
+    /// The ids of the traces that it has taken, as agents wrote them, repeats included.
+    pub fn taken(&self) -> Vec<String> {
+        let spans = self.spans();
+        let roots = spans.iter().filter(|span| span["parent_span_id"].is_null());
+        roots.map(|span| id(span, "trace_id", "mesh.trace_id")).collect()
+    }
+
     /// The spans that it has taken, each with its resource's attributes under `resource`.
     pub fn spans(&self) -> Vec<Value> {
         let taken = self.requests().into_iter().filter(|request| request["status"] == 200);
         taken.flat_map(|request| spans_of(&request["request"])).collect()
     }
+}
+
+/// Attributes as a map. An attribute comes once.
+pub fn attributes(list: &Value) -> BTreeMap<String, Value> {
+    let list = list.as_array().cloned().unwrap_or_default();
+    let count = list.len();
+    let map: BTreeMap<String, Value> =
+        list.into_iter().map(|pair| (pair["key"].as_str().expect("a key").to_owned(), pair["value"].clone())).collect();
+    assert_eq!(map.len(), count, "{map:?}");
+    map
+}
+
+/// An id of a decoded span as the agent wrote it: an attribute, where it was no hex.
+pub fn id(span: &Value, field: &str, attribute: &str) -> String {
+    let kept = attributes(&span["attributes"]).get(attribute).map(|value| value["string_value"].clone());
+    kept.as_ref().unwrap_or(&span[field]).as_str().expect("an id").to_owned()
+}
+
+/// A host that sends to this endpoint and does nothing else with traces.
+pub fn sending(redis: &RedisServer, endpoint: &str) -> HostBuilder {
+    let host = HostBuilder::new(&redis.url()).set("TRACE_EXPORTER_TYPE", "otlp").set("TRACE_ENABLE_STATS", "false");
+    host.set("TELEMETRY_ENDPOINT", endpoint)
 }
 
 /// The spans of a decoded request, each with its resource's attributes under `resource`.

@@ -2,6 +2,8 @@
 
 mod check;
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgMatches, Command};
 
 use super::{sources, with_settings_of};
@@ -30,7 +32,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         return list(&mut library);
     }
     // Required: the parser has seen to it.
-    matches.get_one::<String>("plugin").map_or(Ok(()), |which| check::run(which, &mut library))
+    let Some(which) = matches.get_one::<String>("plugin") else { return Ok(()) };
+    let guarded: Vec<PathBuf> = [config.exporters.plugin_dir, config.exporters.cache_dir].into_iter().flatten().collect();
+    check::run(which, &mut library, &guarded)
 }
 
 /// A line for each plugin; what is wrong with a `.toml` follows, indented.

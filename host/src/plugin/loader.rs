@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
 
 use super::library::{Found, Source};
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
-use super::{Cache, Compiler, Grants, Instance, Kind, Setup, check, component};
+use super::{Compiler, Grants, Instance, Kind, Setup, check, component};
 use crate::export::{self, Exporter, Member, Terms};
 use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
@@ -225,7 +225,7 @@ impl Loader {
             None => started?,
         };
         let about = first.about().clone();
-        check::fits(&manifest, &about, component.kind())?;
+        check::fits(name, &manifest, &about, component.kind())?;
         let others = (1..manifest.instances).map(|_| Instance::start(component.clone(), setup.clone()));
         let instances: Vec<Instance> = std::iter::once(Ok(first)).chain(others).collect::<anyhow::Result<_>>()?;
         let loaded = Loaded {
@@ -248,14 +248,11 @@ impl Loader {
     /// A plugin that could write where plugins, their `.toml` or their compiled code lie could grant itself everything. One that comes with the host
     /// and is told by the documented settings where to write is trusted not to.
     fn check(&self, name: &str, grants: &Grants, trusted: bool) -> anyhow::Result<()> {
-        for dir in grants.dirs.iter().filter(|dir| dir.write) {
-            let Some(guarded) = self.guarded.iter().find(|guarded| Cache::lies_in(guarded, &dir.host)) else { continue };
-            let (dir, guarded) = (dir.host.display(), guarded.display());
-            if !trusted {
-                bail!(
-                    "it is to write in {dir}, where {guarded} lies: whoever writes there decides what plugins run and what they may do; choose another directory"
-                );
-            }
+        if !trusted {
+            return check::guard(name, grants, &self.guarded);
+        }
+        for (dir, guarded) in check::writes_into(grants, &self.guarded) {
+            let (dir, guarded) = (dir.display(), guarded.display());
             tracing::warn!(
                 plugin = name,
                 "it writes in {dir}, where {guarded} lies, which decides what plugins run; better choose another directory"

@@ -321,6 +321,8 @@ fn bytes(amount: &Amount) -> Result<usize, &'static str> {
 }
 
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod tests {
     use super::*;
 

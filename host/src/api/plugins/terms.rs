@@ -86,6 +86,28 @@ mod tests {
     use super::*;
     use crate::plugin::Manifest;
 
+    /// A default in `docs/PLUGINS.md` is the one in force, written as it is shown.
+    #[test]
+    fn documented_limits_are_those_of_the_code() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PLUGINS.md")).unwrap();
+        for limit in Limit::ALL {
+            let default = value(&Limits::default(), limit);
+            let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+            let (name, unit) = (
+                limit.as_str(),
+                match Limits::default().value(limit) {
+                    Quantity::Time(_) => "time",
+                    Quantity::Bytes(_) => "bytes",
+                    Quantity::Count(_) => "count",
+                },
+            );
+            let row = format!("| `{name}` | {unit} | `{default}` |");
+            assert!(document.lines().any(|line| line.starts_with(&row)), "no line begins with {row}");
+        }
+        let security = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/SECURITY.md")).unwrap();
+        assert_eq!(Limit::ALL.iter().find(|limit| !security.contains(&format!("`{}`", limit.as_str()))), None, "docs/SECURITY.md");
+    }
+
     /// What is shown can be set: each value stands in `NAME.toml` as it is.
     #[test]
     fn limits_are_written_as_they_are_set() {

@@ -238,3 +238,14 @@ async fn there_are_never_more_plugins_than_the_bound() {
     let shown: BTreeSet<&String> = series.keys().filter_map(|(_, labels)| labels.get("plugin")).collect();
     assert_eq!((shown.len(), value(&series, "plugins_left_out", &[])), (100, 30.0));
 }
+
+#[tokio::test]
+async fn what_is_counted_of_plugins_is_documented() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PLUGINS.md")).unwrap();
+    let series = parse(&scrape(&hostile(), None).await.1);
+    let named: BTreeSet<&String> =
+        series.keys().map(|(name, _)| name).filter(|name| name.contains("plugin") || name.contains("filter_")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let missing: Vec<_> = named.into_iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, [""; 0]);
+}

@@ -177,3 +177,11 @@ async fn traces_past_their_retention_are_gone_from_every_answer() {
     assert_eq!(get(&state, "/trace/old").await.0, StatusCode::NOT_FOUND);
     assert_eq!(get_ok(&state, "/trace/list").await["total"], 0);
 }
+
+#[test]
+fn every_path_is_documented() {
+    let read = |name: &str| std::fs::read_to_string(format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let documents = ["README.md", "docs/PLUGINS.md"].map(read).concat();
+    let missing: Vec<_> = crate::api::PATHS.iter().filter(|path| !documents.contains(&format!("`{path}"))).collect();
+    assert_eq!(missing, [&""; 0]);
+}

@@ -1,7 +1,7 @@
 //! `meshtrace plugin check`: what a plugin is and wants, and whether this host takes it.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
@@ -12,10 +12,10 @@ use crate::plugin::{Bundled, Checked, Compiler, DirGrant, Engine, Found, Grants,
 ///
 /// # Errors
 /// Why this host does not take the plugin.
-pub(super) fn run(which: &str, library: &mut Library) -> anyhow::Result<()> {
+pub(super) fn run(which: &str, library: &mut Library, guarded: &[PathBuf]) -> anyhow::Result<()> {
     let (name, found) = find(which, library)?;
     let runtime = runtime()?;
-    let checked = check(&Compiler::new(Engine::new()?, None), runtime.handle(), &name, &found)?;
+    let checked = check(&Compiler::new(Engine::new()?, None), runtime.handle(), guarded, &name, &found)?;
     let manifest = found.manifest.unwrap_or_default();
     let has_toml = found.toml.is_some();
     print!("{}", describe(&name, &found.source, has_toml.then_some(&manifest), &checked));

@@ -141,7 +141,7 @@ async fn tls_config() -> Result<Arc<ClientConfig>, Error> {
 }
 
 async fn handshake(pool: &Pool, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<WasiBody>, Error> {
-    let (sender, connection) = Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
+    let (sender, connection) = Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(stream)).await.map_err(super::explain)?;
     // How it ends is told to the request that it carries, if any.
     pool.drive(async move { drop(connection.await) });
     Ok(sender)
