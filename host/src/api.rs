@@ -35,7 +35,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+pub use pipeline::{Answer, CorrelatorSummary, ExportersSummary, FiltersSummary, InputSummary, Pipeline, PluginsSummary};
 
 use self::connection::{BoundedListener, Bounds};
 use self::reply::Failure;

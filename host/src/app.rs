@@ -1,5 +1,7 @@
 //! The composition root: the only file that knows every stage. It wires them once, waits, and takes them down from the head.
 
+mod stages;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,18 +10,16 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{
-    self, Answer, ApiState, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary,
-};
+use crate::api::{self, ApiState, Pipeline};
 use crate::config::{Config, ExporterConfig, SourceConfig};
-use crate::model::{Name, Trace, TraceId};
 use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
 use crate::source::redis::Redis;
-use crate::source::{Batch, Settlement, SourceState, SourceStatus, StatusSnapshot};
+use crate::source::{Batch, Settlement, SourceState, SourceStatus};
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::{correlate, export, exporters, filter};
+pub use stages::Stages;
 
 /// Batches of entries on their way to the correlator, at most.
 const ENTRY_QUEUE: usize = 4;
@@ -47,17 +47,6 @@ pub struct App {
     pub embedded_address: Option<std::net::SocketAddr>,
     /// Where the json exporter writes, if it runs.
     pub json_dir: Option<PathBuf>,
-}
-
-/// The stages' handles, as the API asks them.
-pub struct Stages {
-    source: Arc<SourceStatus>,
-    correlate: correlate::Handle,
-    filter: filter::Handle,
-    export: export::Handle,
-    exporter_type: String,
-    registry: Arc<Registry>,
-    plugin_dir: Option<PathBuf>,
 }
 
 impl App {
@@ -233,10 +222,11 @@ fn start_manager(
     filters: &filter::Handle,
     exporters: &export::Handle,
 ) -> anyhow::Result<Manager> {
-    let dropped_in = Library::new(config.plugin_dir.as_deref()).look()?.into_keys().collect();
+    let mut library = Library::new(config.plugin_dir.as_deref());
+    let dropped_in = library.look()?.into_keys().collect();
     let selected = exporters::selected(config, &dropped_in)?;
     Manager::new(Means {
-        dir: config.plugin_dir.clone(),
+        library,
         cache_dir: exporters::cache_dir(config, &selected),
         selected,
         settings: exporters::settings(config),
@@ -293,107 +283,4 @@ fn serve_api(tasks: &Tasks, listener: TcpListener, state: ApiState, mut stop: wa
             tracing::error!(%error, "the API ended");
         }
     });
-}
-
-impl Stages {
-    /// Traces and late parts exported so far.
-    pub fn exported(&self) -> u64 {
-        self.export
-            .summaries()
-            .iter()
-            .filter(|exporter| exporter.required)
-            .map(|exporter| exporter.exported + exporter.rejected)
-            .min()
-            .unwrap_or_else(|| self.export.handed_on())
-    }
-}
-
-impl Pipeline for Stages {
-    fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>> {
-        Box::pin(self.correlate.open_trace(id))
-    }
-
-    fn report<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<Option<String>, String>> {
-        Box::pin(async move {
-            match self.export.report(plugin).await? {
-                Some(report) => Ok(Some(report)),
-                None => self.filter.report(plugin).await,
-            }
-        })
-    }
-
-    fn correlator(&self) -> CorrelatorSummary {
-        let counters = &self.correlate.counters;
-        let summary = counters.summary();
-        CorrelatorSummary {
-            active_traces: summary.active_traces as u64,
-            total_spans: summary.total_spans as u64,
-            oldest_age: summary.oldest_age_ms.map(Duration::from_millis),
-            late_parts: counters.late_parts.load(std::sync::atomic::Ordering::Relaxed),
-            decided: counters.decided().collect(),
-        }
-    }
-
-    fn filters(&self) -> FiltersSummary {
-        FiltersSummary {
-            counts: self.filter.counts(),
-            filters: self.filter.summaries(),
-        }
-    }
-
-    fn decision(&self, id: &TraceId) -> Option<filter::Known> {
-        self.filter.decision(id)
-    }
-
-    fn exporter(&self) -> ExporterSummary {
-        let state = |exporter: &export::Summary| match exporter {
-            export::Summary { broken: true, .. } => "broken",
-            export::Summary { holding: Some(_), .. } => "holding",
-            _ => "running",
-        };
-        let plugin = |exporter: export::Summary| PluginSummary {
-            state: state(&exporter).to_owned(),
-            required: exporter.required,
-            exported: exporter.exported,
-            rejected: exporter.rejected,
-            dropped: exporter.dropped,
-            retries: exporter.retries,
-            failures: exporter.failures,
-            waiting: exporter.queued as u64,
-            last_error: exporter.holding.or(exporter.last_error),
-            numbers: exporter.numbers,
-            name: exporter.name,
-        };
-        ExporterSummary {
-            type_name: self.exporter_type.clone(),
-            exported_traces: self.exported(),
-            plugins: self.export.summaries().into_iter().map(plugin).collect(),
-        }
-    }
-
-    fn source(&self) -> StatusSnapshot {
-        self.source.snapshot()
-    }
-
-    fn input(&self) -> InputSummary {
-        let counters = &self.correlate.counters;
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        let summary = counters.summary();
-        InputSummary {
-            events: load(&counters.events),
-            unreadable_values: load(&counters.unreadable_values),
-            rejected: counters.rejected().collect(),
-            open_bytes: summary.open_bytes as u64,
-            remembered_traces: summary.remembered as u64,
-            interned_name_bytes: Name::interned_bytes(),
-        }
-    }
-
-    fn plugins(&self) -> PluginsSummary {
-        PluginsSummary {
-            directory: self.plugin_dir.clone(),
-            directory_problem: self.registry.directory_problem(),
-            records: self.registry.records(),
-        }
-    }
 }

@@ -47,7 +47,7 @@ fn scrape(api: &Api, format: Format) -> String {
     pipeline::correlator(&mut text, &pipeline.correlator());
     pipeline::filters(&mut text, &pipeline.filters());
     text.counter("meshtrace_exported_traces", "Trace parts that every required exporter has taken.")
-        .count(&[], pipeline.exporter().exported_traces);
+        .count(&[], pipeline.exporters().exported_traces);
     pipeline::stored(&mut text, store.counts());
     plugins::write(&mut text, &Known::ask(api));
     text.finish()

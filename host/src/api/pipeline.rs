@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::batch::Numbers;
+use crate::export;
 use crate::filter::{Counts, FilterSummary, Known};
 use crate::model::{Decision, Trace, TraceId};
 use crate::plugin::{Problem, Record};
@@ -38,7 +38,7 @@ pub trait Pipeline: Send + Sync + 'static {
     fn decision(&self, id: &TraceId) -> Option<Known>;
 
     /// Plugins that take decided traces.
-    fn exporter(&self) -> ExporterSummary;
+    fn exporters(&self) -> ExportersSummary;
 
     /// What is read.
     fn source(&self) -> StatusSnapshot;
@@ -93,40 +93,13 @@ pub struct FiltersSummary {
 
 /// The exporters in numbers.
 #[derive(Debug, Clone, Default)]
-pub struct ExporterSummary {
+pub struct ExportersSummary {
     /// `TRACE_EXPORTER_TYPE` as configured: `console`, `json`, `multi` …
     pub type_name: String,
     /// Traces that every required exporter has taken, since the start.
     pub exported_traces: u64,
     /// One each, in order of configuration.
-    pub plugins: Vec<PluginSummary>,
-}
-
-/// One exporter in numbers.
-#[derive(Debug, Clone, Default)]
-pub struct PluginSummary {
-    /// Its instance's name.
-    pub name: String,
-    /// One lower-case word: `running`, `failed` …
-    pub state: String,
-    /// Whether a trace counts as exported only when this one has taken it.
-    pub required: bool,
-    /// Traces it has taken, since the start.
-    pub exported: u64,
-    /// Traces it has refused for good, since the start.
-    pub rejected: u64,
-    /// Traces that it was not given, because it is not required and could not keep up, since the start.
-    pub dropped: u64,
-    /// Batches it asked to be given again, since the start.
-    pub retries: u64,
-    /// Calls that trapped, ran out of time or were refused, since the start.
-    pub failures: u64,
-    /// Batches that wait for it.
-    pub waiting: u64,
-    /// What went wrong last, for people.
-    pub last_error: Option<String>,
-    /// Its own counters and gauges.
-    pub numbers: Numbers,
+    pub exporters: Vec<export::Summary>,
 }
 
 /// All plugins, as the plugin directory and the settings define them.
@@ -136,6 +109,6 @@ pub struct PluginsSummary {
     pub directory: Option<PathBuf>,
     /// What is wrong with it.
     pub directory_problem: Option<Problem>,
-    /// By the instance's name. What one does as an exporter is in [`Pipeline::exporter`], under the same name.
+    /// By the instance's name. What one does as an exporter is in [`Pipeline::exporters`], under the same name.
     pub records: BTreeMap<String, Record>,
 }

@@ -26,8 +26,9 @@ pub(super) use report::{PATH as REPORT_PATH, report};
 
 use self::row::{ProblemShown, Row};
 use super::reply::{self, Failure};
-use super::{Api, PluginSummary, PluginsSummary};
+use super::{Api, PluginsSummary};
 use crate::batch::Numbers;
+use crate::export;
 use crate::filter::FilterSummary;
 use crate::plugin::Record;
 
@@ -68,7 +69,7 @@ async fn plugins(State(api): State<Arc<Api>>) -> Response {
 /// All that is known of plugins at one moment.
 pub(super) struct Known {
     pub(super) plugins: PluginsSummary,
-    exporters: Vec<PluginSummary>,
+    exporters: Vec<export::Summary>,
     filters: Vec<FilterSummary>,
 }
 
@@ -77,7 +78,7 @@ pub(super) struct One<'a> {
     pub(super) name: &'a str,
     pub(super) record: &'a Record,
     /// What it has done as an exporter; `None`: it does not run as one.
-    pub(super) exporter: Option<&'a PluginSummary>,
+    pub(super) exporter: Option<&'a export::Summary>,
     /// What it has done as a filter; `None`: it does not run as one, and nothing waits for it.
     pub(super) filter: Option<&'a FilterSummary>,
 }
@@ -86,7 +87,7 @@ impl Known {
     pub(super) fn ask(api: &Api) -> Known {
         Known {
             plugins: api.state.pipeline.plugins(),
-            exporters: api.state.pipeline.exporter().plugins,
+            exporters: api.state.pipeline.exporters().exporters,
             filters: api.state.pipeline.filters().filters,
         }
     }
@@ -111,7 +112,7 @@ impl<'a> One<'a> {
     /// Why traces wait for it, else what went wrong last: with traces, or with another call into it.
     fn last_error(&self) -> Option<Cow<'a, str>> {
         let filters = |filter: &'a FilterSummary| filter.holding.as_deref().or(filter.last_error.as_deref());
-        let of_traces = self.exporter.and_then(|exporter| exporter.last_error.as_deref()).or(self.filter.and_then(filters));
+        let of_traces = self.exporter.and_then(export::Summary::trouble).or(self.filter.and_then(filters));
         of_traces.map(Cow::Borrowed).or_else(|| Some(Cow::Owned(self.record.counters.failures().1?.reason)))
     }
 

@@ -15,7 +15,8 @@ use serde::{Serialize, Serializer};
 use self::filters::Filters;
 pub(super) use self::filters::Reason;
 use super::plugins::OwnNumbers;
-use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, PluginSummary, now_unix_ms, reply};
+use super::{Api, ApiState, CorrelatorSummary, ExportersSummary, InputSummary, now_unix_ms, reply};
+use crate::export;
 use crate::go_duration::GoDuration;
 use crate::source::StatusSnapshot;
 use crate::store::{Counts, Limits};
@@ -29,7 +30,7 @@ pub(super) fn route() -> Router<Arc<Api>> {
 async fn status(State(api): State<Arc<Api>>) -> Response {
     let ApiState { store, pipeline, enabled } = &api.state;
     store.prune(now_unix_ms());
-    let (source, correlator, filters, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.filters(), pipeline.exporter());
+    let (source, correlator, filters, exporter) = (pipeline.source(), pipeline.correlator(), pipeline.filters(), pipeline.exporters());
     let status = Status {
         enabled: *enabled,
         consumer: Consumer::of(&source),
@@ -149,11 +150,11 @@ struct Exporter<'a> {
 }
 
 impl<'a> Exporter<'a> {
-    fn of(summary: &'a ExporterSummary) -> Self {
+    fn of(summary: &'a ExportersSummary) -> Self {
         Exporter {
             type_name: &summary.type_name,
             exported_traces: summary.exported_traces,
-            plugins: summary.plugins.iter().map(Plugin::of).collect(),
+            plugins: summary.exporters.iter().map(Plugin::of).collect(),
         }
     }
 }
@@ -173,31 +174,18 @@ struct Plugin<'a> {
 }
 
 impl<'a> Plugin<'a> {
-    fn of(summary: &'a PluginSummary) -> Self {
-        let PluginSummary {
-            name,
-            state,
-            required,
-            exported,
-            dropped,
-            retries,
-            failures,
-            last_error,
-            numbers,
-            // Of these `/plugins` tells.
-            rejected: _,
-            waiting: _,
-        } = summary;
+    /// Of the rest `/plugins` tells.
+    fn of(exporter: &'a export::Summary) -> Self {
         Plugin {
-            name,
-            state,
-            required: *required,
-            exported: *exported,
-            dropped: *dropped,
-            retries: *retries,
-            failures: *failures,
-            last_error: last_error.as_deref(),
-            metrics: OwnNumbers(numbers),
+            name: &exporter.name,
+            state: exporter.state(),
+            required: exporter.required,
+            exported: exporter.exported,
+            dropped: exporter.dropped,
+            retries: exporter.retries,
+            failures: exporter.failures,
+            last_error: exporter.trouble(),
+            metrics: OwnNumbers(&exporter.numbers),
         }
     }
 }

@@ -56,6 +56,22 @@ pub struct Summary {
     pub numbers: Numbers,
 }
 
+impl Summary {
+    /// One lower-case word: `running`, `holding` while it does not take what it is offered, `broken` while it is only tried now and then.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Summary { broken: true, .. } => "broken",
+            Summary { holding: Some(_), .. } => "holding",
+            _ => "running",
+        }
+    }
+
+    /// What went wrong, for people: what keeps it from taking traces now, or else what last did.
+    pub fn trouble(&self) -> Option<&str> {
+        self.holding.as_deref().or(self.last_error.as_deref())
+    }
+}
+
 impl Status {
     fn words<T>(&self, change: impl FnOnce(&mut Words) -> T) -> T {
         change(&mut self.words.lock().unwrap_or_else(PoisonError::into_inner))

@@ -8,7 +8,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
@@ -123,10 +123,26 @@ impl Found {
     }
 }
 
-/// The plugin directory.
+/// What a manifest said when it was read. It is not parsed at every look.
 #[derive(Debug, Clone)]
+struct Read {
+    stamp: Stamp,
+    /// When the file was first seen like this.
+    first: Instant,
+    /// Whether the stamp can no longer stand for something else that was written in the same moment.
+    certain: bool,
+    manifest: Result<Manifest, String>,
+}
+
+/// File systems may give two writes within this time one stamp.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The plugin directory.
+#[derive(Debug, Clone, Default)]
 pub struct Library {
     dir: Option<PathBuf>,
+    /// The manifests as they were last read.
+    read: BTreeMap<String, Read>,
     /// The manifests as they were last understood, lest a broken one makes its component look like an instance of its own.
     understood: BTreeMap<String, Manifest>,
 }
@@ -136,7 +152,7 @@ impl Library {
     pub fn new(dir: Option<&Path>) -> Library {
         Library {
             dir: dir.map(Path::to_owned),
-            understood: BTreeMap::new(),
+            ..Library::default()
         }
     }
 
@@ -156,7 +172,7 @@ impl Library {
         let mut used = BTreeSet::new();
         for (file, toml) in &files {
             let Some(name) = file.strip_suffix(".toml") else { continue };
-            let manifest = read_manifest(toml);
+            let manifest = self.manifest(name, toml);
             if let Ok(manifest) = &manifest {
                 self.understood.insert(name.to_owned(), manifest.clone());
             }
@@ -173,6 +189,7 @@ impl Library {
             );
         }
         self.understood.retain(|name, _| found.contains_key(name));
+        self.read.retain(|name, _| found.contains_key(name));
         for (file, stamp) in &files {
             let Some(name) = file.strip_suffix(".wasm").filter(|_| !used.contains(file)) else { continue };
             found.entry(name.to_owned()).or_insert_with(|| Found {
@@ -182,6 +199,21 @@ impl Library {
             });
         }
         Ok(found)
+    }
+
+    fn manifest(&mut self, name: &str, toml: &Stamp) -> Result<Manifest, String> {
+        let known = self.read.get(name).filter(|read| read.stamp == *toml);
+        if let Some(read) = known.filter(|read| read.certain) {
+            return read.manifest.clone();
+        }
+        let first = known.map_or_else(Instant::now, |read| read.first);
+        let read = Read {
+            stamp: toml.clone(),
+            first,
+            certain: first.elapsed() >= TICK,
+            manifest: read_manifest(toml),
+        };
+        self.read.entry(name.to_owned()).insert_entry(read).get().manifest.clone()
     }
 
     /// All names: bundled ones and those in the directory, each once.
@@ -265,84 +297,4 @@ impl Source {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().expect("a directory");
-        for (name, text) in files {
-            std::fs::write(dir.path().join(name), text).expect("a file");
-        }
-        dir
-    }
-
-    fn look(library: &mut Library) -> Vec<(String, String)> {
-        let found = library.look().expect("it can be read");
-        let told = |found: &Found| match &found.source {
-            Source::File(stamp) => stamp.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            other => other.describe(),
-        };
-        found.iter().map(|(name, found)| (name.clone(), told(found))).collect()
-    }
-
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect()
-    }
-
-    #[test]
-    fn an_instance_is_named_by_its_toml_or_else_by_its_component() {
-        let dir = dir(&[
-            ("a.wasm", ""),
-            ("b.wasm", ""),
-            ("b.toml", ""),
-            ("north.toml", "component = \"c.wasm\""),
-            ("south.toml", "component = \"c.wasm\""),
-            ("c.wasm", ""),
-            ("json.toml", ""),
-            ("copy.toml", "component = \"stats\""),
-            ("lost.toml", ""),
-            (".hidden.wasm", ""),
-            ("x.wasm~", ""),
-            ("x.wasm.tmp", ""),
-            ("README.md", ""),
-        ]);
-        std::fs::create_dir(dir.path().join("d.wasm")).expect("a directory");
-        let mut library = Library::new(Some(dir.path()));
-        let expected = pairs(&[
-            ("a", "a.wasm"),
-            ("b", "b.wasm"),
-            ("copy", "bundled stats"),
-            ("json", "bundled json"),
-            ("lost", "missing"),
-            ("north", "c.wasm"),
-            ("south", "c.wasm"),
-        ]);
-        assert_eq!(look(&mut library), expected);
-    }
-
-    #[test]
-    fn a_manifest_that_breaks_does_not_set_its_component_free() {
-        let dir = dir(&[("north.toml", "component = \"c.wasm\""), ("c.wasm", "")]);
-        let mut library = Library::new(Some(dir.path()));
-        assert_eq!(look(&mut library), pairs(&[("north", "c.wasm")]));
-        std::fs::write(dir.path().join("north.toml"), "component = ").expect("a file");
-        assert_eq!(look(&mut library), pairs(&[("north", "c.wasm")]));
-        assert!(library.look().expect("it can be read")["north"].manifest.is_err());
-        std::fs::remove_file(dir.path().join("north.toml")).expect("it was there");
-        assert_eq!(look(&mut library), pairs(&[("c", "c.wasm")]));
-    }
-
-    #[test]
-    fn what_a_link_leads_to_is_looked_at() {
-        let dir = dir(&[("one", "1"), ("two", "2")]);
-        let link = dir.path().join("p.wasm");
-        std::os::unix::fs::symlink("one", &link).expect("a link");
-        let mut library = Library::new(Some(dir.path()));
-        let first = library.look().expect("it can be read");
-        std::fs::remove_file(&link).expect("it was there");
-        std::os::unix::fs::symlink("two", &link).expect("a link");
-        assert_ne!(first, library.look().expect("it can be read"));
-        std::fs::remove_file(dir.path().join("two")).expect("it was there");
-        assert!(library.look().expect("it can be read").is_empty());
-    }
-}
+mod tests;

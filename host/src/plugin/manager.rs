@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -33,7 +34,7 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// What the manager works with.
 pub struct Means {
     /// The plugin directory.
-    pub dir: Option<std::path::PathBuf>,
+    pub library: Library,
     /// Where compiled code is kept, if anywhere.
     pub cache_dir: Option<std::path::PathBuf>,
     /// Plugins that run whatever lies there.
@@ -94,7 +95,7 @@ impl Manager {
     /// This machine cannot run plugins.
     pub fn new(means: Means) -> anyhow::Result<Manager> {
         let Means {
-            dir,
+            library,
             cache_dir,
             selected,
             settings,
@@ -104,7 +105,7 @@ impl Manager {
             runtime,
         } = means;
         let engine = Engine::new()?;
-        let guarded = dir.iter().chain(&cache_dir).cloned().collect();
+        let guarded = library.dir().map(Path::to_owned).into_iter().chain(cache_dir.clone()).collect();
         let cache = cache_dir.map(|dir| Cache::open(dir, &engine));
         let loader = Loader {
             compiler: Compiler::new(engine, cache),
@@ -116,7 +117,7 @@ impl Manager {
             runtime,
         };
         Ok(Manager {
-            library: Library::new(dir.as_deref()),
+            library,
             selected,
             switched_off: BTreeSet::new(),
             loader: Arc::new(loader),
@@ -130,7 +131,7 @@ impl Manager {
     /// # Errors
     /// The directory cannot be read, or something cannot be loaded that traces would have to wait for.
     pub async fn start(&mut self) -> anyhow::Result<()> {
-        let found = self.defined()?;
+        let found = self.defined().await?;
         let mut needed = BTreeSet::new();
         for (name, found) in found {
             if is_required(&found) {
@@ -154,7 +155,7 @@ impl Manager {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let Some(mut watch) = self.library.dir().map(Watch::new) else { return };
         loop {
-            let unsettled = self.look();
+            let unsettled = self.look().await;
             let mut told_to_stop = false;
             tokio::select! {
                 stopped = stop.changed() => told_to_stop = stopped.is_err() || *stop.borrow(),
@@ -173,8 +174,13 @@ impl Manager {
     }
 
     /// What is to run: what the directory defines, and what is selected besides.
-    fn defined(&mut self) -> anyhow::Result<BTreeMap<String, Found>> {
-        let mut found = self.library.look()?;
+    async fn defined(&mut self) -> anyhow::Result<BTreeMap<String, Found>> {
+        let mut library = self.library.clone();
+        // Beside the flow: a directory may lie on a network mount that takes its time.
+        let looked = tokio::task::spawn_blocking(move || (library.look(), library)).await;
+        let (found, library) = looked.context("looking at the plugin directory failed")?;
+        self.library = library;
+        let mut found = found?;
         for name in &self.selected {
             let source = if Bundled::names().any(|own| own == name) {
                 Source::Bundled(name.clone())
@@ -201,9 +207,9 @@ impl Manager {
     }
 
     /// Looks at the directory and begins what is to be done. Returns whether something has yet to settle.
-    fn look(&mut self) -> bool {
+    async fn look(&mut self) -> bool {
         let registry = Arc::clone(&self.loader.registry);
-        let found = match self.defined() {
+        let found = match self.defined().await {
             Ok(found) => found,
             Err(error) => {
                 let reason = format!("{error:#}; what runs runs on");

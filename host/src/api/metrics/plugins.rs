@@ -80,7 +80,7 @@ fn calls(text: &mut Text, plugins: &[One<'_>]) {
 
 fn exporters(text: &mut Text, plugins: &[One<'_>]) {
     let help = "Batches that wait for the exporter.";
-    each(text.gauge("meshtrace_plugin_queue_batches", help), plugins, |one| Some(one.exporter?.waiting));
+    each(text.gauge("meshtrace_plugin_queue_batches", help), plugins, |one| Some(one.exporter?.queued as u64));
     let help = "Batches that may wait for it.";
     let size = |one: &One<'_>| one.exporter.and(one.record.loaded.as_ref()).map(|loaded| loaded.manifest.queue as u64);
     each(text.gauge("meshtrace_plugin_queue_max_batches", help), plugins, size);

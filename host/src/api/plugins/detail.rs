@@ -173,7 +173,7 @@ impl<'a> Detail<'a> {
             max_traces: terms.map(|terms| terms.max_traces),
             queue: terms.zip(exporter).map(|(terms, exporter)| Queue {
                 size: terms.queue,
-                waiting: exporter.waiting,
+                waiting: exporter.queued as u64,
             }),
             grants: loaded.map(|loaded| GrantsShown::of(&loaded.grants)),
             limits: LimitsShown::of(record),

@@ -27,7 +27,7 @@ impl Doing {
 
     pub(in crate::api) fn of(one: &One<'_>) -> Doing {
         let Record { loaded, loading, problem, .. } = one.record;
-        let stage = one.exporter.map(|exporter| exporter.state.as_str()).or(one.filter.map(|filter| filter.state));
+        let stage = one.exporter.map(|exporter| exporter.state()).or(one.filter.map(|filter| filter.state));
         let waited_for = |filter: &FilterSummary| filter.on_failure == OnFailure::Hold;
         match (loading, problem) {
             _ if loaded.is_some() => match stage {
@@ -58,8 +58,8 @@ impl Doing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::PluginSummary;
     use crate::api::tests::{loaded, sampling};
+    use crate::export;
 
     #[test]
     fn what_runs_does_what_its_stage_says() {
@@ -68,11 +68,14 @@ mod tests {
             loading: Some((crate::plugin::Moment::Reading, std::time::SystemTime::UNIX_EPOCH)),
             ..Record::default()
         };
-        for (state, expected) in [("running", Doing::Running), ("holding", Doing::Holding), ("broken", Doing::Broken)] {
-            let exporter = PluginSummary {
-                state: state.to_owned(),
-                ..PluginSummary::default()
-            };
+        let holding = Some("it is tried again".to_owned());
+        let broken = export::Summary {
+            broken: true,
+            holding: holding.clone(),
+            ..export::Summary::default()
+        };
+        let holding = export::Summary { holding, ..export::Summary::default() };
+        for (exporter, expected) in [(export::Summary::default(), Doing::Running), (holding, Doing::Holding), (broken, Doing::Broken)] {
             let one = One {
                 name: "x",
                 record: &record,

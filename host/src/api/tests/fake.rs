@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::api::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
+use crate::api::{Answer, CorrelatorSummary, ExportersSummary, FiltersSummary, InputSummary, Pipeline, PluginsSummary};
 use crate::batch::Numbers;
+use crate::export;
 use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
 use crate::plugin::{About, Grants, Kind, Loaded, Manifest, Origin};
@@ -67,20 +68,22 @@ impl Pipeline for Fake {
         self.decisions.iter().find(|(own, _)| own == id).map(|(_, known)| known.clone())
     }
 
-    fn exporter(&self) -> ExporterSummary {
-        ExporterSummary {
+    fn exporters(&self) -> ExportersSummary {
+        ExportersSummary {
             type_name: "console".to_owned(),
             exported_traces: 147,
-            plugins: vec![PluginSummary {
+            exporters: vec![export::Summary {
                 name: "console".to_owned(),
-                state: "running".to_owned(),
                 required: true,
                 exported: 147,
                 rejected: 2,
                 dropped: 3,
                 retries: 4,
                 failures: 5,
-                waiting: 1,
+                queued: 1,
+                instances: 1,
+                holding: None,
+                broken: false,
                 last_error: Some("it trapped".to_owned()),
                 numbers: Numbers {
                     counters: [("lines_written".to_owned(), 50)].into(),
