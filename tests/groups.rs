@@ -58,6 +58,26 @@ fn a_registry_that_has_not_been_given_anything_yet_is_noticed() {
     assert_eq!(host.consumer("consumer_group"), OWN_GROUP);
 }
 
+/// Scenario: the documented group was read to its end by a registry that is gone; a dashboard waits in a group of its own.
+/// Guarantees: the dashboard is not taken for the registry: the host takes over the documented group.
+#[test]
+fn who_waits_in_another_group_keeps_the_host_out_of_none() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    make_group(&mut connection);
+    redis::Commands::xgroup_create::<_, _, _, ()>(&mut connection, STREAM, "dashboard", "0").expect("a group");
+    publish(&mut connection, STREAM, &numbered_traces(1).1);
+    let registry = ForeignReader::start(&redis, REGISTRY, true);
+    wait_until_settled(&mut connection, GROUP);
+    registry.stop();
+    let _dashboard = ForeignReader::in_group(&redis, "dashboard", "dashboard-1", true);
+    wait_until_settled(&mut connection, "dashboard");
+    eventually("the dashboard waits", || redis.clients().contains("cmd=xreadgroup").then_some(()));
+    let host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    assert_eq!(host.consumer("consumer_group"), GROUP);
+}
+
 /// Scenario: the group that a live registry reads, on a mesh that is quiet at the moment, is asked for by name.
 /// Guarantees: the start is refused, and the reader named.
 #[test]

@@ -72,3 +72,18 @@ fn a_retention_of_0_trims_nothing() {
     });
     assert_eq!(entry_ids(&mut connection).len(), entries.len());
 }
+
+/// Scenario: far more has grown old than Redis removes at one time.
+/// Guarantees: all of it is removed.
+#[test]
+fn however_much_has_grown_old_it_is_all_trimmed() {
+    let redis = server();
+    let mut connection = redis.connect();
+    let (_, entries) = numbered_traces(1_500);
+    make_group(&mut connection);
+    publish_at(&mut connection, &entries, millis_ago(TWO_DAYS), 1);
+    acknowledged(&redis, &mut connection, entries.len());
+    let host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    eventually("a node is left", || (entry_ids(&mut connection).len() <= 10).then_some(()));
+}

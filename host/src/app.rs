@@ -107,7 +107,7 @@ impl App {
         stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
         let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
         tasks.spawn("plugins", manager.run(stopping));
-        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { None };
+        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { keep_idle(&tasks, &source, ends) };
         Ok(App {
             tasks,
             stop,
@@ -270,6 +270,17 @@ async fn start_source(tasks: &Tasks, source: SourceConfig, ends: SourceEnds) -> 
             Ok(None)
         }
     }
+}
+
+/// Reads nothing, but lets the stages and their plugins live on: a source that ended would take them along.
+fn keep_idle(tasks: &Tasks, source: &SourceConfig, mut ends: SourceEnds) -> Option<std::net::SocketAddr> {
+    let (stream, group) = source.names();
+    ends.status.set_names(stream, group);
+    tasks.spawn("source", async move {
+        // An error means that the host is gone, which is a stop too.
+        let _ = ends.stop.wait_for(|stop| *stop).await;
+    });
+    None
 }
 
 fn serve_api(tasks: &Tasks, listener: TcpListener, state: ApiState, mut stop: watch::Receiver<bool>) {

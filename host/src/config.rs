@@ -16,7 +16,8 @@ use std::time::Duration;
 use anyhow::bail;
 
 use crate::correlate::Rules;
-use crate::source::redis::{RedisConfig, TlsFiles};
+use crate::source::embedded;
+use crate::source::redis::{DOCUMENTED_GROUP, RedisConfig, TlsFiles};
 use crate::store;
 pub use settings::{SETTINGS, Setting};
 pub use telemetry::{Endpoint, Telemetry};
@@ -55,6 +56,16 @@ pub enum SourceConfig {
         /// The stream that they may write.
         stream: String,
     },
+}
+
+impl SourceConfig {
+    /// What status calls the stream, and the group, before any of it is read.
+    pub fn names(&self) -> (&str, &str) {
+        match self {
+            SourceConfig::Redis(redis) => (&redis.stream, redis.group.as_deref().unwrap_or(DOCUMENTED_GROUP)),
+            SourceConfig::Embedded { stream, .. } => (stream, embedded::GROUP),
+        }
+    }
 }
 
 /// Which exporters run, and how.

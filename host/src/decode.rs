@@ -8,6 +8,7 @@
 
 mod account;
 mod decimal;
+mod draft;
 mod fields;
 mod reject;
 mod resources;
@@ -22,6 +23,7 @@ use std::borrow::Cow;
 
 use crate::model::{Attribute, NameTable, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, TraceId, UnixNanos, Value};
 use crate::source::Entry;
+use draft::{Draft, Times};
 use fields::{AgentPart, Field, Typed};
 use resources::ResourceTable;
 use text::{is_none, readable};
@@ -103,7 +105,7 @@ impl Decoder {
             Field::IpAddress => &mut draft.ip_address,
             Field::Agent(part) => &mut draft.agent[part as usize],
         };
-        let optional = !matches!(field, Field::TraceId | Field::SpanId | Field::Agent(_));
+        let optional = !matches!(field, Field::TraceId | Field::SpanId);
         if optional && is_none(&value) {
             return;
         }
@@ -142,15 +144,18 @@ impl Decoder {
             return;
         }
         let understood = match field {
-            Field::StartTime => store(&mut draft.start, seconds(&value)),
-            Field::EndTime => store(&mut draft.end, seconds(&value)),
-            Field::Timestamp => store(&mut draft.timestamp, seconds(&value)),
-            Field::Duration => store(&mut draft.measured, milliseconds(&value)),
-            _ => store(&mut draft.status, success(&value)),
+            Field::StartTime => draft.start.take_in(seconds(&value), value),
+            Field::EndTime => draft.end.take_in(seconds(&value), value),
+            Field::Timestamp => draft.timestamp.take_in(seconds(&value), value),
+            Field::Duration => draft.measured.take_in(milliseconds(&value), value),
+            _ => draft.status.take_in(success(&value), value),
         };
-        if !understood {
+        let left = understood.unwrap_or_else(|unreadable| {
             self.unreadable_values += 1;
-            self.keep(draft, &readable(key), Typed::Text, &value);
+            Some(unreadable)
+        });
+        if let Some(left) = left {
+            self.keep(draft, &readable(key), Typed::Text, &left);
         }
     }
 
@@ -188,7 +193,7 @@ impl Decoder {
             resource: self.resources.resource(&mut self.names, &draft.agent),
             start: times.start,
             end: times.end,
-            measured: draft.measured,
+            measured: draft.measured.value,
             state: times.state,
             status: times.status,
             kind: Default::default(),
@@ -207,33 +212,37 @@ impl Decoder {
 
     /// What the event says about the span's life, by its kind.
     fn times(&mut self, draft: &mut Draft<'_>) -> Result<Times, Reject> {
-        let status = draft.status.unwrap_or_default();
-        let (start, end, timestamp) = (draft.start, draft.end, draft.timestamp);
-        let times = |start, end, state, status| Ok(Times { start, end, state, status });
-        match draft.event_type.as_deref() {
-            Some("span_start") => times(start.or(timestamp), None, SpanState::Open, status),
-            Some("span_end") => times(start, end.or(timestamp), SpanState::Closed, status),
+        let status = draft.status.value.unwrap_or_default();
+        let (start, end, timestamp) = (draft.start.value, draft.end.value, draft.timestamp.value);
+        let times = match draft.event_type.as_deref() {
+            Some("span_start") => Times::new(start.or(timestamp), None, SpanState::Open, status),
+            Some("span_end") => Times::new(start, end.or(timestamp), SpanState::Closed, status),
             // The documents' third event: the operation ended, and by failing.
-            Some("error") => times(start, end.or(timestamp), SpanState::Closed, Status::Error),
+            Some("error") => Times::new(start, end.or(timestamp), SpanState::Closed, Status::Error),
             other => {
                 if let Some(kind) = other {
-                    if start.is_none() || (end.is_none() && draft.measured.is_none()) {
+                    if start.is_none() || (end.is_none() && draft.measured.value.is_none()) {
                         return Err(Reject::UnknownEvent(kind.chars().take(100).collect()));
                     }
                     let kind = kind.to_owned();
                     self.keep(draft, "event_type", Typed::Text, &kind);
                 }
-                times(start.or(timestamp), end, SpanState::Closed, status)
+                Times::new(start.or(timestamp), end, SpanState::Closed, status)
+            }
+        };
+        let used = |time: Option<UnixNanos>| time == times.start || time == times.end;
+        let unused = [
+            ("end_time", draft.end.left(used(end))),
+            ("timestamp", draft.timestamp.left(used(timestamp))),
+            ("success", draft.status.left(status == times.status)),
+        ];
+        for (key, text) in unused {
+            if let Some(text) = text {
+                self.keep(draft, key, Typed::Text, &text);
             }
         }
+        Ok(times)
     }
-}
-
-/// Sets `slot` to what was understood, and says whether anything was.
-fn store<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
-    let understood = value.is_some();
-    *slot = value.or(slot.take());
-    understood
 }
 
 /// Unix seconds, as decimal text, to the nanosecond.
@@ -256,35 +265,6 @@ fn success(text: &str) -> Option<Status> {
     } else {
         None
     }
-}
-
-struct Times {
-    start: Option<UnixNanos>,
-    end: Option<UnixNanos>,
-    state: SpanState,
-    status: Status,
-}
-
-/// What has been gathered of an entry.
-#[derive(Default)]
-struct Draft<'a> {
-    trace_id: Option<Cow<'a, str>>,
-    span_id: Option<Cow<'a, str>>,
-    parent: Option<Cow<'a, str>>,
-    event_type: Option<Cow<'a, str>>,
-    operation: Option<Cow<'a, str>>,
-    function_name: Option<Cow<'a, str>>,
-    error: Option<Cow<'a, str>>,
-    error_message: Option<Cow<'a, str>>,
-    ip_address: Option<Cow<'a, str>>,
-    start: Option<UnixNanos>,
-    end: Option<UnixNanos>,
-    timestamp: Option<UnixNanos>,
-    measured: Option<SpanDuration>,
-    status: Option<Status>,
-    agent: resources::AgentFields<'a>,
-    attributes: Vec<Attribute>,
-    retry: Option<Retry>,
 }
 
 #[cfg(test)]

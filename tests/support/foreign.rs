@@ -18,14 +18,19 @@ pub struct ForeignReader {
 impl ForeignReader {
     /// One that acknowledges what it has read, as a registry does, or leaves it pending.
     pub fn start(redis: &RedisServer, name: &'static str, acknowledges: bool) -> ForeignReader {
+        ForeignReader::in_group(redis, GROUP, name, acknowledges)
+    }
+
+    /// As above, in another group than the documented one.
+    pub fn in_group(redis: &RedisServer, group: &'static str, name: &'static str, acknowledges: bool) -> ForeignReader {
         let stop = Arc::new(AtomicBool::new(false));
         let mut connection = redis.connect();
         let stopped = Arc::clone(&stop);
         let reading = move || {
             while !stopped.load(Ordering::Relaxed) {
-                let ids = read(&mut connection, name, Some(1_000), 10).expect("XREADGROUP");
+                let ids = read(&mut connection, group, name, Some(1_000), 10).expect("XREADGROUP");
                 if acknowledges && !ids.is_empty() {
-                    let _: redis::RedisResult<()> = connection.xack(STREAM, GROUP, &ids);
+                    let _: redis::RedisResult<()> = connection.xack(STREAM, group, &ids);
                 }
             }
         };
@@ -54,12 +59,12 @@ impl Drop for ForeignReader {
 
 /// An earlier run: reads up to `count` new entries for `consumer`, and is gone, its connection with it. Returns their ids.
 pub fn read_and_leave(redis: &RedisServer, consumer: &str, count: usize) -> Vec<String> {
-    read(&mut redis.connect(), consumer, None, count).expect("XREADGROUP")
+    read(&mut redis.connect(), GROUP, consumer, None, count).expect("XREADGROUP")
 }
 
-/// Reads up to `count` new entries for `consumer`, and returns their ids.
-fn read(connection: &mut Connection, consumer: &str, block: Option<usize>, count: usize) -> redis::RedisResult<Vec<String>> {
-    let options = StreamReadOptions::default().group(GROUP, consumer).count(count);
+/// Reads up to `count` new entries of `group` for `consumer`, and returns their ids.
+fn read(connection: &mut Connection, group: &str, consumer: &str, block: Option<usize>, count: usize) -> redis::RedisResult<Vec<String>> {
+    let options = StreamReadOptions::default().group(group, consumer).count(count);
     let options = block.into_iter().fold(options, StreamReadOptions::block);
     let reply: Option<StreamReadReply> = connection.xread_options(&[STREAM], &[">"], &options)?;
     let streams = reply.map(|reply| reply.keys).unwrap_or_default();

@@ -189,9 +189,28 @@ fn fields_that_mean_the_same_or_come_twice_are_all_kept() {
     for (key, value) in [("error_message", "b"), ("function_name", "f"), ("ip_address", "2")] {
         assert_eq!(span.attribute(key).map(|kept| kept.text().into_owned()).as_deref(), Some(value));
     }
+    let nothing = decode(&[("agent_ip", "null"), ("ip_address", "2"), ("agent_name", "None")]).span;
+    assert_eq!((nothing.resource.address.as_str(), nothing.resource.name.as_str()), ("2", ""));
     let twice = decode(&[("error", "first"), ("error", "second")]).span;
     assert_eq!(twice.error.as_str(), "second");
     assert_eq!(twice.attribute("error").map(|kept| kept.text().into_owned()).as_deref(), Some("first"));
+}
+
+#[test]
+fn times_and_outcomes_that_are_not_used_or_come_twice_are_kept() {
+    let kept = |fields: &[(&str, &str)], key: &str| decode(fields).span.attribute(key).map(|kept| kept.text().into_owned());
+    let complete = [("start_time", "1"), ("end_time", "2"), ("timestamp", "3")];
+    assert_eq!(kept(&complete, "timestamp").as_deref(), Some("3"));
+    assert_eq!(kept(&[("start_time", "1"), ("timestamp", "1.0")], "timestamp"), None, "it says the same");
+    let start = [("event_type", "span_start"), ("timestamp", "1"), ("end_time", "2")];
+    assert_eq!(kept(&start, "end_time").as_deref(), Some("2"));
+    let end = [("event_type", "span_end"), ("end_time", "2"), ("timestamp", "3")];
+    assert_eq!(kept(&end, "timestamp").as_deref(), Some("3"));
+    assert_eq!(kept(&[("event_type", "error"), ("timestamp", "2"), ("success", "true")], "success").as_deref(), Some("true"));
+    for (key, first, second) in [("start_time", "1", "2"), ("duration_ms", "10", "20"), ("success", "true", "false")] {
+        assert_eq!(kept(&[(key, first), (key, second)], key).as_deref(), Some(first), "{key}");
+        assert_eq!(kept(&[(key, first), (key, first)], key), None, "{key}");
+    }
 }
 
 #[test]

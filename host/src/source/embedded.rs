@@ -51,7 +51,7 @@ use self::shared::Shared;
 use super::{Batch, Settlement, SourceState, SourceStatus};
 
 /// What stands in status where a consumer group does beside Redis: there is none.
-const GROUP: &str = "embedded";
+pub const GROUP: &str = "embedded";
 
 /// Where to listen, and for what.
 #[derive(Clone)]

@@ -59,6 +59,7 @@ impl StreamClock {
     /// If entries came from inside a long time that nobody looked, Redis was there and the time counts: it was us who were away.
     pub fn heard(&mut self, redis_ms: u64, entries: Option<(u64, u64)>) {
         let (first_ms, last_ms) = entries.unwrap_or((redis_ms, redis_ms));
+        let waited = self.last.as_ref().map_or(0, |last| millis(last.came.saturating_duration_since(last.sent)));
         if let Some(heard_ms) = self.heard_ms {
             let before = silence(heard_ms, first_ms.min(redis_ms));
             self.offset_ms -= before;
@@ -66,10 +67,10 @@ impl StreamClock {
                 last.ms -= before;
             }
             // Redis told the time, stood still, and only then gave entries: no longer than we waited for them, whatever their ids say.
-            let waited = self.last.as_ref().map_or(0, |last| millis(last.came.saturating_duration_since(last.sent)));
             self.offset_ms -= silence(redis_ms, first_ms).min(waited);
         }
-        self.heard_ms = Some(last_ms.max(redis_ms));
+        let latest_ms = redis_ms.saturating_add(u64::try_from(waited).unwrap_or(0));
+        self.heard_ms = Some(last_ms.clamp(redis_ms, latest_ms));
     }
 
     /// The stream time of the last look.
@@ -77,8 +78,13 @@ impl StreamClock {
         self.last.as_ref().map_or(0, |last| u64::try_from(last.ms).unwrap_or(0))
     }
 
-    /// The stream time of an entry that Redis stamped with `ms`, of those that earlier runs left pending: it may lie long ago.
+    /// The stream time of an entry that Redis stamped with `ms`, of those that earlier runs left pending: it may lie long ago, but not after the
+    /// last look, whatever the id says.
     pub fn of_pending(&self, ms: u64) -> u64 {
+        self.stamp(ms).min(self.last.as_ref().map_or(u64::MAX, |_| self.now()))
+    }
+
+    fn stamp(&self, ms: u64) -> u64 {
         u64::try_from(i128::from(ms) + self.offset_ms).unwrap_or(0)
     }
 
@@ -91,7 +97,7 @@ impl StreamClock {
             let answered_within = millis(last.came.saturating_duration_since(last.sent));
             u64::try_from(last.ms + answered_within).unwrap_or(0)
         });
-        let at_ms = self.of_pending(ms).clamp(self.high_ms.min(latest), latest);
+        let at_ms = self.stamp(ms).clamp(self.high_ms.min(latest), latest);
         self.raise(at_ms)
     }
 
@@ -135,7 +141,7 @@ mod tests {
     fn a_jump_forward_or_back_is_taken_out() {
         for jump in [3_600_000i64, -3_600_000] {
             let (mut clock, start) = (StreamClock::default(), Instant::now());
-            look(&mut clock, T, start);
+            clock.look(T, start, start + Duration::from_millis(1_995));
             clock.heard(T, Some((T + 1_990, T + 1_990)));
             let jumped = T.saturating_add_signed(jump) + 2_000;
             assert_eq!(look(&mut clock, jumped, start + Duration::from_secs(2)), T + 2_000);
@@ -186,6 +192,17 @@ mod tests {
         clock.heard(T + 7_050, Some((T + 16_050, T + 16_050)));
         assert_eq!(clock.of_new(T + 16_050), T + 550);
         assert_eq!(look(&mut clock, T + 16_060, later + Duration::from_millis(9_010)), T + 560);
+    }
+
+    #[test]
+    fn an_id_from_the_future_hides_no_silence_and_moves_no_time() {
+        let (mut clock, start) = (StreamClock::default(), Instant::now());
+        look(&mut clock, T, start);
+        clock.heard(T, Some((T + 3_600_000, T + 3_600_000)));
+        look(&mut clock, T + 7_000, start + Duration::from_secs(7));
+        clock.heard(T + 7_000, None);
+        assert_eq!(clock.now(), T + SILENCE_MS);
+        assert_eq!((clock.of_pending(u64::MAX), clock.of_pending(T - 9)), (T + SILENCE_MS, T - 9 - (7_000 - SILENCE_MS)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The documented group is taken over where a registry left off. But a registry that still reads it would take half of every trace, so
 //! then a group of our own is used, and kept to after a restart. A group that somebody asked for by name is used or refused.
 
+mod silent;
+
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -10,9 +12,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, Value};
 use tokio::time::{Instant, sleep};
 
-use super::connect::CLIENT_NAME;
 use super::reply::{EntryId, bytes, field, items, number};
 use super::{CONSUMER_PREFIX, DOCUMENTED_GROUP, OWN_GROUP, RedisConfig, Shared};
+use silent::silent_reader;
 
 /// A foreign consumer idle for longer than this is dead. The registry blocks for 5 s at a time.
 const FOREIGN_IDLE: Duration = Duration::from_secs(15);
@@ -97,36 +99,6 @@ pub(super) async fn choose(connection: &mut MultiplexedConnection, config: &Redi
             Ok(Ok((OWN_GROUP.to_owned(), nobody())))
         }
     }
-}
-
-/// Who waits in `group` without being given anything. Before Redis 7.2 such a reader looks dead, or is no consumer at all yet; but the
-/// list of clients shows that somebody waits in `XREADGROUP`. It does not say in which group, so a group that was `asked_for` counts as
-/// read only if it has a consumer that is not ours.
-async fn silent_reader(connection: &mut MultiplexedConnection, stream: &str, group: &str, asked_for: bool) -> RedisResult<Option<String>> {
-    if !groups(connection, stream).await?.iter().any(|name| name == group) {
-        return Ok(None);
-    }
-    let consumers = consumers(connection, stream, group).await?;
-    if consumers.iter().any(|own| own.idle_is_exact) {
-        return Ok(None);
-    }
-    let Some(address) = waiting_client(connection).await else { return Ok(None) };
-    let named = consumers.into_iter().filter(|own| !own.is_ours()).min_by_key(|own| own.idle).map(|own| own.name);
-    Ok(named.or_else(|| (!asked_for).then(|| format!("client {address}"))))
-}
-
-/// The address of a client in our database whose last command was `XREADGROUP`, lately, and that is not ours.
-async fn waiting_client(connection: &mut MultiplexedConnection) -> Option<String> {
-    // Not everybody may ask; then nothing is known.
-    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(connection).await.ok()?;
-    let value = |line: &str, key: &str| line.split(' ').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=').map(str::to_owned));
-    let ours = |line: &&str| value(line, "name").is_some_and(|name| name == CLIENT_NAME);
-    let database = list.lines().find(ours).and_then(|line| value(line, "db"))?;
-    let reads = |line: &&str| {
-        let idle = value(line, "idle").and_then(|seconds| seconds.parse().ok()).map_or(Duration::MAX, Duration::from_secs);
-        value(line, "cmd").as_deref() == Some("xreadgroup") && value(line, "db").as_ref() == Some(&database) && idle < FOREIGN_IDLE
-    };
-    list.lines().filter(|line| !ours(line)).find(reads).and_then(|line| value(line, "addr"))
 }
 
 /// Watches `suspects`; the name of the first that did something. The idle time of the dead grows as fast as time goes by.

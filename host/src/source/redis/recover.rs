@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 
 use super::clock::StreamClock;
-use super::reply::{EntryId, bytes, entry, items, push};
+use super::reply::{EntryId, bytes, entry, items, push, time_ms};
 use super::{Shared, group};
 use crate::source::Batch;
 
@@ -37,6 +38,12 @@ pub(super) async fn next(
     recovery: &mut Recovery,
     clock: &mut StreamClock,
 ) -> RedisResult<Option<Batch>> {
+    // Ids need not be times: what is pending is not from after now.
+    let sent = Instant::now();
+    let time: Value = redis::cmd("TIME").query_async(connection).await?;
+    if let Some(redis_ms) = time_ms(&time) {
+        clock.look(redis_ms, sent, Instant::now());
+    }
     let Some(page) = pending_page(shared, connection, recovery.after).await? else {
         recovery.done = true;
         return Ok(None);
@@ -91,7 +98,7 @@ async fn claim(shared: &Shared, connection: &mut MultiplexedConnection, clock: &
         if let Some(fields) = found.get(id) {
             let at_ms = clock.of_pending(id.ms);
             push(&mut batch, *id, at_ms, fields);
-            batch.watermark_ms = at_ms;
+            batch.watermark_ms = batch.watermark_ms.max(at_ms);
         }
     }
     let trimmed: Vec<EntryId> = ids.iter().filter(|id| !found.contains_key(id)).copied().collect();

@@ -100,7 +100,16 @@ async fn trim(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisR
     let delivered = group::last_delivered(&groups, &shared.group);
     let oldest_pending = items(&pending).get(1).and_then(EntryId::of);
     let Some(bound) = bound(time_ms(&time).unwrap_or(0), shared.retention, delivered, oldest_pending) else { return Ok(()) };
-    let trimmed: u64 = redis::cmd("XTRIM").arg(&shared.stream).arg("MINID").arg("~").arg(bound.to_string()).query_async(connection).await?;
+    let mut trimmed = 0;
+    loop {
+        // Redis removes a part at a time, so that nobody waits for long.
+        let some: u64 =
+            redis::cmd("XTRIM").arg(&shared.stream).arg("MINID").arg("~").arg(bound.to_string()).query_async(connection).await?;
+        trimmed += some;
+        if some == 0 {
+            break;
+        }
+    }
     if trimmed > 0 {
         tracing::info!(entries = trimmed, "trimmed entries past MCP_MESH_TRACE_RETENTION from the stream");
     }
