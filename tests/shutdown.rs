@@ -13,6 +13,24 @@ fn dual(trace: &str, kind: &str, at: &str) -> Fields {
     entry(&[("trace_id", trace), ("span_id", "a"), ("event_type", kind), ("operation", "tool:x"), ("timestamp", at)])
 }
 
+/// Scenario: somebody presses Ctrl-C in a host, and in the demo while it serves and publishes without end.
+/// Guarantees: each ends with exit code 0; the demo tells how many traces it has exported.
+#[test]
+fn ctrl_c_ends_a_host_and_the_demo() {
+    let redis = RedisServer::start();
+    let mut host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    // A Redis that other shells know is none of the demo's business.
+    let mut demo = HostBuilder::new(&redis.url()).arguments(&["demo"]).start();
+    demo.wait_for_exports(1);
+    for host in [&mut host, &mut demo] {
+        host.signal(libc::SIGINT);
+        let status = eventually("it ends", || host.process.try_wait().expect("a process"));
+        assert!(status.success(), "{}", host.stderr());
+    }
+    assert!(demo.stdout().contains(" traces exported"), "{}", demo.stdout());
+}
+
 /// Scenario: the host is told to end while agents publish; one trace has a span that has begun and not ended.
 /// Guarantees: it ends within ten seconds and with exit code 0; a trace that came out is acknowledged, every other is still pending
 /// with all its entries; the next start brings out those, the open trace among them when its span has ended.

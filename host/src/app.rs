@@ -260,7 +260,13 @@ async fn start_source(tasks: &Tasks, source: SourceConfig, ends: SourceEnds) -> 
         }
         SourceConfig::Redis(config) => {
             tasks.spawn("source", async move {
-                match Redis::prepare(config, Arc::clone(&status), stop.clone()).await {
+                let mut stopping = stop.clone();
+                let prepared = tokio::select! {
+                    prepared = Redis::prepare(config, Arc::clone(&status), stop.clone()) => prepared,
+                    // A Redis that takes connections and never answers is not waited for.
+                    _ = stopping.wait_for(|stop| *stop) => Ok(None),
+                };
+                match prepared {
                     Ok(Some(redis)) => redis.run(out, settlements, stop).await,
                     Ok(None) => status.set_state(SourceState::Stopped),
                     // Received unless the host is stopping anyway.

@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -68,8 +69,15 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
 }
 
 fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
-    let environment: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+    let mut environment = BTreeMap::new();
+    for (key, value) in std::env::vars_os() {
+        let Ok(key) = key.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => drop(environment.insert(key, value)),
+            Err(value) if SETTINGS.iter().any(|setting| setting.env == key) => bail!("{key}={}: expected UTF-8", value.display()),
+            Err(_) => {}
+        }
+    }
     // Not every command has every setting as a flag.
     let given = |key| matches.try_get_one::<String>(key).ok().flatten().cloned();
     let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, given(setting.key)?))).collect();
@@ -104,6 +112,7 @@ fn run(sources: Sources) -> anyhow::Result<()> {
 
 fn demo_mode(mut sources: Sources, once: bool) -> anyhow::Result<()> {
     sources.defaults = demo::defaults();
+    demo::NOT_FOR_THE_DEMO.iter().for_each(|variable| drop(sources.environment.remove(*variable)));
     let config = Config::new(&Values::new(sources)?)?;
     start_log(&config.log)?;
     runtime()?.block_on(async { demo::run(config, once, stop_signal()).await })

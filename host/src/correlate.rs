@@ -138,7 +138,7 @@ impl Correlator {
             return self.decide(slot, Decision::MaxSpans, at_ms, decided);
         }
         // The earliest that it can be due. What holds it back longer is looked at when that time has come.
-        let earliest_ms = at_ms.saturating_add(self.rules.quiet_ms);
+        let earliest_ms = at_ms.saturating_add(self.rules.quiet_ms.min(self.rules.timeout_ms));
         self.schedule.at_latest(slot, &mut open.scheduled_ms, earliest_ms.min(open.first_ms.saturating_add(self.rules.max_age_ms)));
         while self.open_bytes > self.rules.max_open_bytes && self.decide_nearest(decided) {}
     }

@@ -3,26 +3,28 @@
 mod publisher;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use publisher::Publisher;
 
 /// After this long without the last trace, a single pass has failed.
 const ONCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two passes.
 const BETWEEN_PASSES: Duration = Duration::from_secs(5);
+/// JSON files in the demo's own directory are removed at this age.
+const FILES_LAST: Duration = Duration::from_secs(600);
 
 /// Settings of the demo: short waits, so that one sees traces within seconds, and a directory of its own. Flags and variables still go before them.
 pub fn defaults() -> BTreeMap<&'static str, String> {
-    let dir = std::env::temp_dir().join("meshtrace-demo");
     BTreeMap::from([
         ("redis_url", "embedded://127.0.0.1:0".to_owned()),
         ("exporter_type", "multi".to_owned()),
-        ("json_output_dir", dir.display().to_string()),
+        ("json_output_dir", own_dir().display().to_string()),
         ("quiet_period", "1s".to_owned()),
         ("parent_wait", "3s".to_owned()),
         ("trace_timeout", "10s".to_owned()),
@@ -30,16 +32,41 @@ pub fn defaults() -> BTreeMap<&'static str, String> {
     ])
 }
 
+/// Variables that a shell may have for a host beside a real Redis. The demo needs none, and disturbs nobody's mesh.
+pub const NOT_FOR_THE_DEMO: [&str; 3] = ["REDIS_URL", "MESHTRACE_STREAM", "MCP_MESH_DISTRIBUTED_TRACING_ENABLED"];
+
+/// Where the demo's JSON goes unless told otherwise.
+fn own_dir() -> PathBuf {
+    std::env::temp_dir().join("meshtrace-demo")
+}
+
+/// Removes the demo's own old files: it may run for days.
+fn tidy(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_own = entry.file_name().to_str().is_some_and(|name| name.starts_with("trace-") && name.ends_with(".json"));
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|written| written.elapsed().ok());
+        if is_own && age.is_some_and(|age| age > FILES_LAST) {
+            // One that somebody else has just removed is gone as well.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Runs the demo until `signal`, or once.
 ///
 /// # Errors
 /// What cannot be started, and a single pass whose traces did not all come out.
 pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let SourceConfig::Embedded { password, stream, .. } = config.source.clone() else {
+        bail!(
+            "the demo publishes to its own listener: --redis-url, or redis_url in the configuration file, takes only embedded://HOST:PORT here"
+        );
+    };
     let mut app = App::start(config).await?;
-    let address =
-        app.embedded_address.context("the demo publishes to its own listener: leave REDIS_URL unset, or set it to embedded://HOST:PORT")?;
+    let address = app.embedded_address.context("the demo needs tracing: MCP_MESH_DISTRIBUTED_TRACING_ENABLED is false")?;
     introduce(&app);
-    let mut publisher = Publisher::connect(&format!("redis://{address}/")).await.context("the demo's publisher cannot connect")?;
+    let connected = Publisher::connect(&address.to_string(), password.as_deref(), stream).await;
+    let mut publisher = connected.context("the demo's publisher cannot connect")?;
     let passes = async {
         let first = publisher.pass().await?;
         if once {
@@ -47,6 +74,7 @@ pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -
         }
         loop {
             tokio::time::sleep(BETWEEN_PASSES).await;
+            tidy(&own_dir());
             publisher.pass().await?;
         }
     };

@@ -25,17 +25,19 @@ enum Work {
     Own(&'static str, fn() -> Result<()>),
     /// A cargo command in a folder of the repository.
     Cargo(&'static str, &'static str),
-    /// `cargo doc` with these words, where a warning is an error.
-    Doc(&'static str),
+    /// `cargo doc` with these words in a folder of the repository, where a warning is an error.
+    Doc(&'static str, &'static str),
 }
 
 const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest -- -D warnings";
 const DOC: &str = "doc --no-deps --workspace --features xtask/c-guest";
+const DOC_PLUGINS: &str = "doc --no-deps --workspace";
+const CLIPPY_ATTACKERS: &str = "clippy --release --examples --target wasm32-wasip2 --target-dir ../../target/evil -- -D warnings";
 const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";
 const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D warnings";
 
 /// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     always("setup", Work::Own("setup", setup::run)),
     always("format", Work::Cargo("", "fmt --all --check")),
     when_full("format plugins", Work::Cargo("plugins", "fmt --all --check")),
@@ -44,7 +46,9 @@ const STEPS: [Step; 11] = [
     when_full("lint plugins for wasm", Work::Cargo("plugins", CLIPPY_GUESTS)),
     when_full("test plugins", Work::Cargo("plugins", "test --workspace")),
     always("lint", Work::Cargo("", CLIPPY_HOST)),
-    when_full("docs", Work::Doc(DOC)),
+    when_full("docs", Work::Doc("", DOC)),
+    when_full("docs of plugins", Work::Doc("plugins", DOC_PLUGINS)),
+    when_full("lint attackers", Work::Cargo("tests/evil", CLIPPY_ATTACKERS)),
     always("examples", Work::Own("examples", examples::run)),
     always("test", Work::Cargo("", "test --workspace")),
 ];
@@ -80,7 +84,7 @@ fn run_step(step: &Step) -> (Duration, Result<()>) {
     let result = match &step.work {
         Work::Own(_, command) => command(),
         Work::Cargo(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' '))),
-        Work::Doc(words) => shell::run(shell::cargo().args(words.split(' ')).env("RUSTDOCFLAGS", "-D warnings")),
+        Work::Doc(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' ')).env("RUSTDOCFLAGS", "-D warnings")),
     };
     let time = begin.elapsed();
     eprintln!("xtask: {} {} after {:.1} s", step.name, if result.is_ok() { "done" } else { "failed" }, time.as_secs_f64());
@@ -93,6 +97,7 @@ fn repeat(work: &Work) -> String {
         Work::Own(command, _) => format!("cargo xtask {command}"),
         Work::Cargo("", words) => format!("cargo {words}"),
         Work::Cargo(folder, words) => format!("(cd {folder} && cargo {words})"),
-        Work::Doc(words) => format!("RUSTDOCFLAGS='-D warnings' cargo {words}"),
+        Work::Doc("", words) => format!("RUSTDOCFLAGS='-D warnings' cargo {words}"),
+        Work::Doc(folder, words) => format!("(cd {folder} && RUSTDOCFLAGS='-D warnings' cargo {words})"),
     }
 }

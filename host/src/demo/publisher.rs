@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
 
 /// What six agents in Python, and the formatters of the other two runtimes, once sent.
@@ -19,6 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 
 pub(super) struct Publisher {
     connection: MultiplexedConnection,
+    stream: String,
     events: Vec<Event>,
     passes: u32,
 }
@@ -35,11 +37,15 @@ pub(super) struct Pass {
 }
 
 impl Publisher {
-    pub async fn connect(url: &str) -> anyhow::Result<Publisher> {
-        let connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    pub async fn connect(address: &str, password: Option<&str>, stream: String) -> anyhow::Result<Publisher> {
+        let mut info = format!("redis://{address}/").into_connection_info()?;
+        if let Some(password) = password {
+            info = info.clone().set_redis_settings(info.redis_settings().clone().set_password(password));
+        }
+        let connection = redis::Client::open(info)?.get_multiplexed_async_connection().await?;
         let lines = CAPTURED.iter().flat_map(|file| file.lines());
         let events = lines.map(serde_json::from_str).collect::<Result<Vec<Event>, _>>().context("the captured events")?;
-        Ok(Publisher { connection, events, passes: 0 })
+        Ok(Publisher { connection, stream, events, passes: 0 })
     }
 
     /// Publishes all events once, as if they happened now.
@@ -56,7 +62,7 @@ impl Publisher {
             let moved = *traces.entry(trace).or_insert_with(|| now() - seconds(event, "published_at"));
             let fields = self.moved(event, moved);
             let mut add = redis::cmd("XADD");
-            add.arg("mesh:trace").arg("MAXLEN").arg("~").arg(100_000).arg("*");
+            add.arg(&self.stream).arg("MAXLEN").arg("~").arg(100_000).arg("*");
             for (key, value) in &fields {
                 add.arg(key).arg(value);
             }

@@ -150,8 +150,23 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_the_earlier_start_and_the_later_end_stand_whoever_knows_more() {
+        let failed = r#"{"span_id":"r","start_time":"2024-01-01T09:59:59Z","end_time":"2024-01-01T10:00:00Z","success":false,"error_message":"boom"}"#;
+        for (one, two) in [(ROOT, failed), (failed, ROOT)] {
+            let united = text(document(&[one]).unite(document(&[two])));
+            for part in [
+                r#""start_time":"2024-01-01T09:59:59Z","end_time":"2024-01-01T10:00:00.300Z""#,
+                r#""success":false,"error_message":"boom""#,
+            ] {
+                assert!(united.contains(part), "{part} in {united}");
+            }
+        }
+    }
+
+    #[test]
     fn uniting_commutes_and_is_idempotent() {
-        let sets: [&[&str]; 6] = [&[ROOT], &[LATE], &[OPEN], &[OPEN, ROOT], &[LATE, ROOT], &[]];
+        const RICHER: &str = r#"{"span_id":"l","parent_span":"r","agent_name":"b","operation":"y","start_time":"2024-01-01T09:00:00Z","end_time":"2024-01-01T10:00:02.0Z","duration_ms":5,"success":true,"error_message":null,"runtime":"x","agent_id":"y","capability":"z"}"#;
+        let sets: [&[&str]; 7] = [&[ROOT], &[LATE], &[OPEN], &[OPEN, ROOT], &[LATE, ROOT], &[RICHER], &[]];
         for one in sets {
             for two in sets {
                 let united = document(one).unite(document(two));

@@ -1,6 +1,6 @@
 //! One span of a document, and how two versions of it are united.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -64,10 +64,15 @@ impl Span {
         Some(time.as_nanosecond())
     }
 
-    /// Unites two versions of a span: the one that knows more (closed before open, then more fields, then more attributes)
-    /// wins where they differ, the other fills what it lacks. The order of the two does not matter, and uniting the result
+    /// Unites two versions of a span: a failure, the earlier start and the later end stand; else the one that knows more
+    /// (closed before open, then more fields, then more attributes) wins where they differ, and the other fills what it lacks. The order of the two does not matter, and uniting the result
     /// with either once more changes nothing.
     pub(crate) fn unite(self, other: Span) -> Span {
+        // As in the host: who says that it failed is right, and a span lasts from the earliest start to the latest end.
+        let failed = |span: &Span| span.fields.get("success").filter(|raw| !is_null(raw)).map(|raw| raw.get() == "false");
+        let failure = self.higher(&other, "success", failed);
+        let start = self.higher(&other, "start_time", |span| Some((Reverse(span.time("start_time")?), span.text("start_time"))));
+        let end = self.higher(&other, "end_time", |span| Some((span.time("end_time")?, span.text("end_time"))));
         let (mut winner, loser) = if self.compare(&other) == Ordering::Less { (other, self) } else { (self, other) };
         for (key, value) in loser.fields {
             if key != "open" && winner.fields.get(&key).is_none_or(|raw| is_null(raw)) {
@@ -77,8 +82,25 @@ impl Span {
         for (key, value) in loser.attributes {
             winner.attributes.entry(key).or_insert(value);
         }
+        winner.settle("success", &failure);
+        winner.settle("start_time", &start);
+        winner.settle("end_time", &end);
         winner.fill_duration();
         winner
+    }
+
+    /// Gives a field the value that the two versions settle on, if they know any.
+    fn settle(&mut self, key: &str, value: &Option<Box<RawValue>>) {
+        if let Some(value) = value {
+            self.fields.insert(key.to_owned(), value.clone());
+        }
+    }
+
+    /// The field of that of two versions whose value ranks higher, by what `rank` makes of it; `None` when neither knows.
+    fn higher<R: Ord>(&self, other: &Span, key: &str, rank: impl Fn(&Span) -> Option<R>) -> Option<Box<RawValue>> {
+        let span = if rank(self) >= rank(other) { self } else { other };
+        rank(span)?;
+        span.fields.get(key).cloned()
     }
 
     /// Which version knows more; among equals the text decides, so that the order of arrival never does.

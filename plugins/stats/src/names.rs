@@ -38,11 +38,12 @@ impl Names {
         self.other
     }
 
-    /// All names, sorted.
+    /// All names, sorted; behind them `other`, when that counts anything.
     #[must_use]
     pub fn sorted(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.counts.keys().map(String::as_str).collect();
         names.sort_unstable();
+        names.extend((self.other > 0).then_some("other"));
         names
     }
 
@@ -87,7 +88,7 @@ mod tests {
         assert!(names.add("c", 4, 2), "the first that has no place");
         assert!(!names.add("d", 1, 2) && !names.add("a", 1, 2));
         assert_eq!(names.top(10), [("other", 5), ("a", 4), ("b", 3)]);
-        assert_eq!((names.sorted(), names.other()), (vec!["a", "b"], 5));
+        assert_eq!((names.sorted(), names.other()), (vec!["a", "b", "other"], 5));
         names.shrink_to(1);
         assert_eq!(names.top(10), [("other", 8), ("a", 4)]);
     }

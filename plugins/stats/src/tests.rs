@@ -78,7 +78,7 @@ fn hostile_numbers_of_names_run_into_the_bound() {
     }
     let report = report(&mut stats);
     assert_eq!(report["other"], json!({"agents": 97, "operations": 95}));
-    assert_eq!(report["agents_involved"], json!(["agent0", "agent1", "agent2"]));
+    assert_eq!(report["agents_involved"], json!(["agent0", "agent1", "agent2", "other"]));
     assert_eq!(report["top_operations"][0], json!({"operation": "op1", "count": 101}));
     assert_eq!(report["top_operations"][1], json!({"operation": "other", "count": 95}));
     assert_eq!(report["top_operations"].as_array().unwrap().len(), 6);

@@ -37,8 +37,23 @@ async fn hand_on(log: &Log, out: Sender<Batch>, settlements: &mut Receiver<Settl
             // Nothing can come any more, and nothing is left behind for another time: what is open is decided now, as it is.
             let mut all_read = Batch::default();
             all_read.watermark_ms = u64::MAX;
-            if out.send(all_read).await.is_err() {
-                tracing::debug!("the next stage has ended");
+            // The next stage may wait for settlements to be taken before it takes anything.
+            let sending = async {
+                if out.send(all_read).await.is_err() {
+                    tracing::debug!("the next stage has ended");
+                }
+            };
+            let settling = async {
+                while settlements.recv_many(&mut settled, SETTLEMENTS).await > 0 {
+                    for settlement in settled.drain(..) {
+                        log.settle(settlement, status);
+                    }
+                }
+                std::future::pending().await
+            };
+            tokio::select! {
+                () = sending => {}
+                () = settling => {}
             }
             return;
         }
