@@ -34,6 +34,8 @@ mod groups;
 mod hot_reload;
 /// The API's shapes, pages, refusals and bounds.
 mod http;
+/// Clients of the API that are slow, greedy or hostile; its token and TLS.
+mod http_under_fire;
 /// Files and lines of JSON, whatever ids, repeats and directories do.
 mod json_files;
 /// Kills, and what is found after them.

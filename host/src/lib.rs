@@ -20,6 +20,7 @@ pub mod go_duration;
 pub mod model;
 pub mod patience;
 pub mod plugin;
+pub mod secret;
 pub mod source;
 pub mod store;
 pub mod tasks;

@@ -35,7 +35,6 @@ mod shared;
 mod tests;
 mod xadd;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -49,17 +48,18 @@ pub use dead::{DeadLetter, DeadLetters};
 use self::log::Log;
 use self::shared::Shared;
 use super::{Batch, Settlement, SourceState, SourceStatus};
+use crate::secret::Secret;
 
 /// What stands in status where a consumer group does beside Redis: there is none.
 const GROUP: &str = "embedded";
 
 /// Where to listen, and for what.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// `host:port`; port 0 for any that is free.
     pub address: String,
     /// What clients must give to `AUTH` or `HELLO` (as user `default`, or none), if anything.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// The one key that `XADD` takes. Default `mesh:trace`.
     pub stream: String,
     /// How much is taken.
@@ -75,17 +75,6 @@ impl EmbeddedConfig {
             stream: "mesh:trace".into(),
             bounds: Bounds::default(),
         }
-    }
-}
-
-impl fmt::Debug for EmbeddedConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedConfig")
-            .field("address", &self.address)
-            .field("password", &self.password.as_ref().map(|_| "***"))
-            .field("stream", &self.stream)
-            .field("bounds", &self.bounds)
-            .finish()
     }
 }
 
