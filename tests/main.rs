@@ -50,6 +50,8 @@ mod otlp;
 mod otlp_delivery;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
+/// The host's own listener, and the clients that publish to it.
+mod publishers;
 /// What earlier runs left pending, and in which order it comes.
 mod recovery;
 /// Old entries are removed from the stream, but none that is still needed.

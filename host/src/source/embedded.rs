@@ -144,7 +144,7 @@ fn announce(address: SocketAddr, config: &EmbeddedConfig) {
         %address,
         stream = config.stream,
         held_bytes_max = config.bounds.held_bytes,
-        "listening for span events without Redis: they are kept in memory only, a crash or a kill loses what was not exported yet"
+        "listening for span events without Redis. They are in memory only: a crash or a kill loses every trace that was not exported, and every dead letter; docs/EMBEDDED.md says more"
     );
     if !address.ip().is_loopback() && config.password.is_none() {
         tracing::warn!(%address, "everybody who can reach this address may send span events: there is no password");
