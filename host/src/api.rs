@@ -8,6 +8,8 @@
 
 mod access;
 mod decision;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod guard;
 mod health;
 mod list;
@@ -38,6 +40,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::query as fuzz_query;
 pub use pipeline::{Answer, CorrelatorSummary, ExporterSummary, FiltersSummary, InputSummary, Pipeline, PluginSummary, PluginsSummary};
 
 use self::access::Access;

@@ -16,6 +16,9 @@ pub mod encode;
 pub mod export;
 pub mod exporters;
 pub mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod go_duration;
 pub mod model;
 pub mod patience;

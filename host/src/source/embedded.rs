@@ -21,6 +21,8 @@ mod connection;
 mod conversation;
 mod dead;
 mod entry_id;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod input;
 mod listener;
 mod log;
@@ -44,6 +46,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use bounds::Bounds;
 pub use dead::{DeadLetter, DeadLetters};
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::{conversation as fuzz_conversation, requests as fuzz_requests};
 
 use self::log::Log;
 use self::shared::Shared;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Host, ask, conversation, feed, packed, read_to_end, soon, xadd};
 use crate::source::embedded::bounds;
 use crate::source::embedded::conversation::Conversation;
+use crate::source::embedded::fuzz::are_replies;
 
 fn some_argument() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
@@ -54,19 +55,6 @@ fn some_input() -> impl Strategy<Value = Vec<u8>> {
     let request =
         prop::collection::vec(some_argument(), 1..9).prop_map(|arguments| packed(&arguments.iter().map(Vec::as_slice).collect::<Vec<_>>()));
     prop_oneof![6 => request, 1 => prop::collection::vec(any::<u8>(), 0..60), 1 => "[*$0-9A-Z\r\n -]{0,30}".prop_map(String::into_bytes)]
-}
-
-/// Whether bytes are whole replies, as a client library reads them.
-fn are_replies(mut bytes: &[u8]) -> bool {
-    let mut parser = redis::Parser::new();
-    while !bytes.is_empty() {
-        if let Err(error) = parser.parse_value(&mut bytes)
-            && error.kind() == redis::ErrorKind::Parse
-        {
-            return false;
-        }
-    }
-    true
 }
 
 proptest! {
