@@ -47,11 +47,14 @@ async fn a_client_that_reads_nothing_is_given_up_and_so_is_one_that_reads_too_sl
     let server = serve(|bounds| bounds.answer = Duration::from_millis(300)).await;
     let mut slow = server.connect().await;
     slow.write_all(&request("GET /large", "")).await.unwrap();
-    let mut some = vec![0; 1 << 16];
-    while server.traffic.count(End::SlowReader) == 0 {
-        let _ = slow.read(&mut some).await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let sip = async {
+        let mut some = vec![0; 1 << 16];
+        while server.traffic.count(End::SlowReader) == 0 {
+            let _ = slow.read(&mut some).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, sip).await.unwrap();
 }
 
 #[tokio::test]
