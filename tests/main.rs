@@ -34,6 +34,8 @@ mod groups;
 mod hot_reload;
 /// The API's shapes, pages, refusals and bounds.
 mod http;
+/// Clients of the API that are slow, greedy or hostile; its token and TLS.
+mod http_under_fire;
 /// Files and lines of JSON, whatever ids, repeats and directories do.
 mod json_files;
 /// Kills, and what is found after them.
@@ -48,6 +50,8 @@ mod otlp;
 mod otlp_delivery;
 /// Plugins that are dropped in, refused at start, or fail while they run.
 mod plugins;
+/// The host's own listener, and the clients that publish to it.
+mod publishers;
 /// What earlier runs left pending, and in which order it comes.
 mod recovery;
 /// Old entries are removed from the stream, but none that is still needed.

@@ -10,6 +10,7 @@ pub mod guests;
 pub mod host;
 pub mod load;
 pub mod plugin_dir;
+pub mod publishers;
 pub mod redis_server;
 pub mod wat;
 

@@ -6,8 +6,11 @@
 //! Must never: write into the pipeline, encode a trace on a thread that other tasks need (see `Api::render`), or be
 //! known by an earlier stage. Only this stage knows axum and HTTP.
 
-mod connection;
+mod access;
 mod decision;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
+mod guard;
 mod health;
 mod list;
 mod metrics;
@@ -15,16 +18,17 @@ mod params;
 mod pipeline;
 mod plugins;
 mod ready;
+mod refusal;
 mod reply;
 mod search;
+mod server;
 mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod traffic;
 
-use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,13 +36,19 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::query as fuzz_query;
 pub use pipeline::{Answer, CorrelatorSummary, ExportersSummary, FiltersSummary, InputSummary, Pipeline, PluginsSummary};
 
-use self::connection::{BoundedListener, Bounds};
+use self::access::Access;
 use self::reply::Failure;
+use self::server::{Bounds, Server};
+use self::traffic::Traffic;
+use crate::config::ApiConfig;
 use crate::go_duration::GoDuration;
 use crate::store::Store;
 
@@ -47,9 +57,6 @@ const MAX_RENDERING: usize = 4;
 
 /// A stage or a plugin that was asked has this long to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Connections have this long to finish their answers at shutdown.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths there are, for whoever asked for another.
 const PATHS: [&str; 13] = [
@@ -83,6 +90,7 @@ pub struct ApiState {
 struct Api {
     state: ApiState,
     rendering: Arc<Semaphore>,
+    traffic: Arc<Traffic>,
     /// [`ANSWER_TIMEOUT`], shorter in tests.
     patience: Duration,
 }
@@ -92,6 +100,7 @@ impl Api {
         Api {
             state,
             rendering: Arc::new(Semaphore::new(MAX_RENDERING)),
+            traffic: Arc::default(),
             patience,
         }
     }
@@ -104,7 +113,13 @@ impl Api {
 
     /// Runs work that takes time but never waits, such as encoding traces, beside the threads that move spans.
     async fn render(self: Arc<Self>, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
-        let turn = self.rendering.clone().acquire_owned().await.map_err(|_| Failure::Broken)?;
+        let busy = |_| {
+            Failure::Unanswered(format!(
+                "too many answers are being put together, none was done within {}",
+                GoDuration::from(self.patience)
+            ))
+        };
+        let turn = timeout(self.patience, self.rendering.clone().acquire_owned()).await.map_err(busy)?.map_err(|_| Failure::Broken)?;
         let rendered = tokio::task::spawn_blocking(move || {
             // Until the work is done, also when nobody waits for it any more.
             let _turn = turn;
@@ -114,9 +129,44 @@ impl Api {
     }
 }
 
-/// All routes.
-pub fn router(state: ApiState) -> Router {
-    routes(Api::new(state, ANSWER_TIMEOUT))
+/// How the API is served: who may ask it, and how it is encrypted.
+pub struct Serving {
+    access: Access,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Serving {
+    /// Reads the files that `config` names.
+    ///
+    /// # Errors
+    /// What cannot be read or used; and an address that others reach, without a token or TLS.
+    pub fn new(config: &ApiConfig) -> anyhow::Result<Serving> {
+        config.check_reach().map_err(anyhow::Error::msg)?;
+        let access = Access::new(config)?;
+        if matches!(access, Access::Anybody) {
+            tracing::warn!(address = %config.listen, "everybody who can reach this address may read every trace: the API asks for no token");
+        }
+        let tls = config.certificate.as_ref().map(server::acceptor).transpose()?;
+        Ok(Serving { access, tls })
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// Serves all routes until `shutdown`, then lets the answers under way finish, for three seconds at most.
+pub async fn serve(listener: TcpListener, serving: Serving, state: ApiState, shutdown: impl Future<Output = ()>) {
+    let (bounds, api) = (Bounds::default(), Api::new(state, ANSWER_TIMEOUT));
+    let traffic = Arc::clone(&api.traffic);
+    let server = Server {
+        router: guard::before(routes(api), serving.access, &bounds, Arc::clone(&traffic)),
+        tls: serving.tls,
+        bounds,
+        traffic,
+    };
+    server.serve(listener, shutdown).await;
 }
 
 fn routes(api: Api) -> Router {
@@ -134,37 +184,6 @@ fn routes(api: Api) -> Router {
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })
         .method_not_allowed_fallback(|method: Method| async move { Failure::NoSuchMethod(method.to_string()) })
         .with_state(Arc::new(api))
-}
-
-/// Serves `router` until `shutdown`, then lets the answers under way finish, for three seconds at most.
-///
-/// # Errors
-/// None today: a connection that cannot be accepted is tried again. The type is axum's.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-    serve_within(Bounds::default(), listener, router, shutdown).await
-}
-
-async fn serve_within(
-    bounds: Bounds,
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let stopping = Arc::new(Notify::new());
-    let told = stopping.clone();
-    let server = axum::serve(BoundedListener::new(listener, bounds), router).with_graceful_shutdown(async move {
-        shutdown.await;
-        told.notify_one();
-    });
-    let grace = async {
-        stopping.notified().await;
-        tokio::time::sleep(SHUTDOWN_GRACE).await;
-    };
-    let (server, grace) = (pin!(server.into_future()), pin!(grace));
-    tokio::select! {
-        served = server => served,
-        () = grace => Ok(()),
-    }
 }
 
 /// The wall clock, which is what people ask by.

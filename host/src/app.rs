@@ -41,8 +41,8 @@ pub struct App {
     failures: mpsc::Receiver<anyhow::Error>,
     /// What the API sees of it.
     pub stages: Arc<Stages>,
-    /// Where the API listens.
-    pub api_address: std::net::SocketAddr,
+    /// Where the API listens, as a URL without a path.
+    pub api_url: String,
     /// Where the embedded listener listens, if that is the source.
     pub embedded_address: Option<std::net::SocketAddr>,
     /// Where the json exporter writes, if it runs.
@@ -62,13 +62,14 @@ impl App {
             rules,
             exporters,
             store,
-            listen,
+            api,
             log: _,
         } = config;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let (serving, listen) = (api::Serving::new(&api)?, api.listen);
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("MESHTRACE_LISTEN={listen}: the API cannot listen there"))?;
-        let api_address = listener.local_addr()?;
+        let api_url = format!("{}://{}", serving.scheme(), listener.local_addr()?);
         let exporter_type = exporters.kind.clone();
         let store = Arc::new(Store::new(store));
         let status = Arc::new(SourceStatus::default());
@@ -102,7 +103,7 @@ impl App {
         };
         // From now on one may see what is being loaded; nothing is read before all of it runs.
         stages.source.set_state(SourceState::Starting);
-        serve_api(&tasks, listener, state, stopping.clone());
+        serve_api(&tasks, (listener, serving), state, stopping.clone());
         manager.start().await?;
         stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
         let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
@@ -113,7 +114,7 @@ impl App {
             stop,
             failures,
             stages,
-            api_address,
+            api_url,
             embedded_address,
             json_dir,
         })
@@ -289,15 +290,12 @@ fn keep_idle(tasks: &Tasks, source: &SourceConfig, mut ends: SourceEnds) -> Opti
     None
 }
 
-fn serve_api(tasks: &Tasks, listener: TcpListener, state: ApiState, mut stop: watch::Receiver<bool>) {
-    let router = api::router(state);
+fn serve_api(tasks: &Tasks, (listener, serving): (TcpListener, api::Serving), state: ApiState, mut stop: watch::Receiver<bool>) {
     tasks.spawn("api", async move {
         let stopped = async move {
             // An error means that the host is gone, which is a stop too.
             let _ = stop.wait_for(|stop| *stop).await;
         };
-        if let Err(error) = api::serve(listener, router, stopped).await {
-            tracing::error!(%error, "the API ended");
-        }
+        api::serve(listener, serving, state, stopped).await;
     });
 }

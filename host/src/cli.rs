@@ -64,7 +64,8 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
     SETTINGS.iter().filter(|setting| wanted(setting.key)).fold(command.arg(config), |command, setting| {
         let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
         let help = format!("{}{default} [env: {}]", setting.help, setting.env);
-        command.arg(Arg::new(setting.key).long(setting.flag()).value_name("VALUE").help(help))
+        let flag = Arg::new(setting.key).long(setting.flag()).value_name("VALUE").help(help);
+        command.arg(if setting.is_boolean() { flag.num_args(0..=1).default_missing_value("true") } else { flag })
     })
 }
 
@@ -103,7 +104,7 @@ fn run(sources: Sources) -> anyhow::Result<()> {
             SourceConfig::Embedded { stream, .. } => format!("stream {stream}, written to the embedded listener"),
         };
         let mut app = App::start(config).await?;
-        tracing::info!("meshtrace {} reads {what}; API on http://{}", env!("CARGO_PKG_VERSION"), app.api_address);
+        tracing::info!("meshtrace {} reads {what}; API on {}", env!("CARGO_PKG_VERSION"), app.api_url);
         let ended = app.run_until(stop_signal()).await;
         let stopped = app.stop().await;
         ended.and(stopped)

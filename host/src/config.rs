@@ -4,21 +4,23 @@
 //! environment names that MCP Mesh documents keep their names and defaults. Whatever is not understood stops the start, with its
 //! name, what was given, and what is allowed.
 
+mod api;
 mod parse;
 mod settings;
 mod telemetry;
 mod values;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::correlate::Rules;
+use crate::secret::Secret;
 use crate::source::embedded;
 use crate::source::redis::{DOCUMENTED_GROUP, RedisConfig, TlsFiles};
 use crate::store;
+pub use api::{ApiConfig, Certificate, Token, token};
 pub use settings::{SETTINGS, Setting};
 pub use telemetry::{Endpoint, Telemetry};
 pub use values::{Origin, Sources, Values};
@@ -36,8 +38,8 @@ pub struct Config {
     pub exporters: ExporterConfig,
     /// What the query store keeps.
     pub store: store::Limits,
-    /// Where the API listens.
-    pub listen: SocketAddr,
+    /// Where the API listens, and for whom.
+    pub api: ApiConfig,
     /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
     pub log: String,
 }
@@ -52,7 +54,7 @@ pub enum SourceConfig {
         /// Where it listens.
         address: String,
         /// What clients have to know.
-        password: Option<String>,
+        password: Option<Secret>,
         /// The stream that they may write.
         stream: String,
     },
@@ -148,7 +150,7 @@ impl Config {
                 retention,
                 max_bytes: read.get("store_bytes", parse::count) as u64,
             },
-            listen: read.get("listen", parse::address).into(),
+            api: ApiConfig::read(&mut read),
             log: read.get("log", parse::text),
         };
         let problems = read.problems();
@@ -166,7 +168,7 @@ impl SourceConfig {
         let password = user.map(|user| user.split_once(':').map_or(user, |(_, password)| password).to_owned());
         SourceConfig::Embedded {
             address: address.trim_end_matches('/').to_owned(),
-            password: password.filter(|password| !password.is_empty()),
+            password: password.filter(|password| !password.is_empty()).map(|password| password.as_str().into()),
             stream: redis.stream,
         }
     }

@@ -10,12 +10,16 @@ mod account;
 mod decimal;
 mod draft;
 mod fields;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod reject;
 mod resources;
 mod retry;
 mod text;
 
 pub use account::{Fields, accounts, missing, trace_of};
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::entry as fuzz_entry;
 pub use reject::Reject;
 pub use retry::{RETRY_FIELD, Retry};
 

@@ -91,14 +91,14 @@ pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -
 }
 
 fn introduce(app: &App) {
-    let api = app.api_address;
+    let api = &app.api_url;
     let files = app.json_dir.as_ref().map_or_else(String::new, |dir| format!("; as JSON files in {}", dir.display()));
     println!(
         "meshtrace demo: events captured from real agents, published again to an embedded listener.
-  traces appear below as trees{files}; and at http://{api}:
-    curl -s 'http://{api}/trace/list?limit=3' | jq '.traces[] | {{trace_id, duration, agents}}'
-    curl -s 'http://{api}/trace/search?success=false' | jq '.traces[].spans[] | select(.success == false) | .error_message'
-    curl -s http://{api}/trace/stats | jq .
+  traces appear below as trees{files}; and at {api}:
+    curl -s '{api}/trace/list?limit=3' | jq '.traces[] | {{trace_id, duration, agents}}'
+    curl -s '{api}/trace/search?success=false' | jq '.traces[].spans[] | select(.success == false) | .error_message'
+    curl -s {api}/trace/stats | jq .
   a plugin of your own: put NAME.wasm into a directory and start with --plugin-dir DIR
   Ctrl-C ends it
 "

@@ -8,6 +8,7 @@
 mod json;
 mod meshctl;
 mod otlp;
+mod readable;
 #[cfg(test)]
 pub(crate) mod sample;
 mod scalar;

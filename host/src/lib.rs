@@ -16,10 +16,14 @@ pub mod encode;
 pub mod export;
 pub mod exporters;
 pub mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod go_duration;
 pub mod model;
 pub mod patience;
 pub mod plugin;
+pub mod secret;
 pub mod source;
 pub mod store;
 pub mod tasks;

@@ -67,5 +67,7 @@ pub use limits::{Limit, Limits, Quantity};
 pub use loader::{Given, Settings};
 pub use manager::{Manager, Means};
 pub use manifest::Manifest;
+#[cfg(any(test, feature = "fuzz"))]
+pub use manifest::fuzz_plugin_toml;
 pub use registry::{Event, Loaded, Moment, Problem, Record, Registry};
 pub use setup::Setup;

@@ -17,6 +17,7 @@ pub struct HostBuilder {
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
     on_a_terminal: bool,
+    address: &'static str,
     dir: TempDir,
 }
 
@@ -80,6 +81,7 @@ impl HostBuilder {
             environment,
             arguments: vec!["run".into()],
             on_a_terminal: false,
+            address: "127.0.0.1",
             dir,
         }
     }
@@ -125,6 +127,12 @@ impl HostBuilder {
         self
     }
 
+    /// Lets the API listen at another address.
+    pub fn listen_on(mut self, address: &'static str) -> HostBuilder {
+        self.address = address;
+        self
+    }
+
     fn program(&self) -> Command {
         let host = env!("CARGO_BIN_EXE_meshtrace");
         let mut command;
@@ -162,18 +170,23 @@ impl HostBuilder {
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         command.stdout(log("stdout")).stderr(log("stderr"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(&self.environment);
-        command.env("MESHTRACE_LISTEN", format!("127.0.0.1:{port}"));
+        command.env("MESHTRACE_LISTEN", format!("{}:{port}", self.address));
         command.spawn().expect("the host starts")
     }
 
     /// Starts it and waits until its plugins run.
     pub fn start(self) -> Host {
+        self.start_until(Host::has_started)
+    }
+
+    /// Starts it and waits until `started`: for one that does not answer everybody.
+    pub fn start_until(self, started: impl Fn(&Host) -> bool) -> Host {
         let port = free_port();
         let process = self.spawn(port);
         let mut host = Host { process, port, dir: self.dir };
         // Plugins that no test has used since they were built are compiled first, which takes a while when many tests do it at once.
         let start = Instant::now();
-        while !host.has_started() {
+        while !started(&host) {
             if let Some(status) = host.process.try_wait().expect("a process") {
                 panic!("the host ended with {status}: {}", host.stderr());
             }

@@ -2,6 +2,7 @@
 
 mod demo;
 mod examples;
+mod node;
 mod python;
 mod rust;
 mod setup;
@@ -16,7 +17,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask <command>
 
-  setup             fetch what the checks need: the wasm32-wasip2 target, redis-server, jq, curl, openssl, OTLP in Python
+  setup             fetch what the checks need: the wasm32-wasip2 target, redis-server, jq, curl, openssl, packages of Python and node
   demo [ARGS…]      run `meshtrace demo` (needs neither Redis nor agents); ARGS are passed on
   examples          build the example plugins in C and Python into target/examples/
   test [--quick]    all checks: formatting, lints, docs, examples, tests; --quick leaves out plugins/ and docs

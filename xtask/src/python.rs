@@ -9,6 +9,9 @@ use crate::{shell, system};
 /// What tests decode OTLP with: OpenTelemetry's own messages, and the ones that errors are told in.
 pub const OTLP: [&str; 2] = ["opentelemetry-proto==1.45.2", "googleapis-common-protos==1.76.0"];
 
+/// The client of Redis that agents in Python publish with.
+pub const PUBLISHER: [&str; 1] = ["redis==8.1.0"];
+
 /// The environment that all of them share.
 pub fn environment() -> PathBuf {
     shell::target_dir().join("venv")

@@ -2,14 +2,14 @@
 
 use anyhow::{Result, bail};
 
-use crate::{python, rust, shell, system};
+use crate::{node, python, rust, shell, system};
 
 /// Programs that tests start, each in the Debian package of the same name.
 const PROGRAMS: [&str; 4] = ["redis-server", "jq", "curl", "openssl"];
 
 /// Goes through all of it before it fails, so that one look says everything that is to be done by hand.
 pub fn run() -> Result<()> {
-    let results = [rust::ensure_guest_target(), rust::ensure_components(), ensure_programs(), ensure_otlp()];
+    let results = [rust::ensure_guest_target(), rust::ensure_components(), ensure_programs(), ensure_otlp(), ensure_publishers()];
     let faults: Vec<String> = results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if faults.is_empty() { Ok(()) } else { bail!(faults.join("\nxtask: ")) }
 }
@@ -19,14 +19,22 @@ fn ensure_programs() -> Result<()> {
     if missing.is_empty() { Ok(()) } else { system::install(&missing) }
 }
 
-/// Tests that need it are left out where it cannot be had.
 fn ensure_otlp() -> Result<()> {
-    let ensured = python::ensure(&python::OTLP);
-    if shell::is_ci() {
-        return ensured;
+    unless_left_out("tests of the otlp exporter", python::ensure(&python::OTLP))
+}
+
+fn ensure_publishers() -> Result<()> {
+    unless_left_out("tests with publishers in Python", python::ensure(&python::PUBLISHER))?;
+    unless_left_out("tests with publishers in JavaScript", node::ensure(&node::PUBLISHERS))
+}
+
+/// Tests that need what cannot be had are left out, but not on CI.
+fn unless_left_out(tests: &str, ensured: Result<()>) -> Result<()> {
+    match ensured {
+        Err(error) if !shell::is_ci() => {
+            eprintln!("xtask: left out are {tests}: {error:#}");
+            Ok(())
+        }
+        ensured => ensured,
     }
-    if let Err(error) = ensured {
-        eprintln!("xtask: tests of the otlp exporter are left out: {error:#}");
-    }
-    Ok(())
 }

@@ -37,11 +37,12 @@ const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";
 const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D warnings";
 
 /// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     always("setup", Work::Own("setup", setup::run)),
     always("format", Work::Cargo("", "fmt --all --check")),
     when_full("format plugins", Work::Cargo("plugins", "fmt --all --check")),
     when_full("format attackers", Work::Cargo("tests/evil", "fmt --all --check")),
+    when_full("format fuzz targets", Work::Cargo("tests/fuzz", "fmt --check")),
     when_full("lint plugins", Work::Cargo("plugins", CLIPPY_PLUGINS)),
     when_full("lint plugins for wasm", Work::Cargo("plugins", CLIPPY_GUESTS)),
     when_full("test plugins", Work::Cargo("plugins", "test --workspace")),

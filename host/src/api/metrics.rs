@@ -7,6 +7,7 @@ mod own;
 mod pipeline;
 mod plugins;
 mod text;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ fn scrape(api: &Api, format: Format) -> String {
     text.counter("meshtrace_exported_traces", "Trace parts that every required exporter has taken.")
         .count(&[], pipeline.exporters().exported_traces);
     pipeline::stored(&mut text, store.counts());
+    traffic::write(&mut text, &api.traffic);
     plugins::write(&mut text, &Known::ask(api));
     text.finish()
 }

@@ -114,7 +114,7 @@ impl IntoResponse for Failure {
 }
 
 /// The beginning of a text that may have any length.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

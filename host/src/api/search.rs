@@ -59,9 +59,7 @@ struct Asked {
 }
 
 async fn search(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Failure> {
-    let params = Params::read(&uri, &PARAMETERS)?;
-    let limit = params.limit()?;
-    let criteria = criteria(&params)?;
+    let (params, limit, criteria) = read(&uri)?;
     api.render(move |state| {
         state.store.prune(now_unix_ms());
         let traces = state.store.search(&criteria, limit);
@@ -75,6 +73,13 @@ async fn search(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Failu
         reply::document(StatusCode::OK, &found)
     })
     .await
+}
+
+/// What is asked for: as it came, how many at most, and which.
+pub(super) fn read(uri: &Uri) -> Result<(Params, usize, Criteria), Failure> {
+    let params = Params::read(uri, &PARAMETERS)?;
+    let (limit, criteria) = (params.limit()?, criteria(&params)?);
+    Ok((params, limit, criteria))
 }
 
 fn criteria(params: &Params) -> Result<Criteria, Failure> {

@@ -3,10 +3,12 @@
 mod decisions;
 mod failures;
 mod fake;
+mod guarded;
 mod metrics;
 mod plugins;
 mod serving;
 mod shapes;
+mod under_fire;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use tower::ServiceExt;
 
 use self::fake::Fake;
 pub(super) use self::fake::{loaded, sampling};
-use super::{ApiState, router};
+use super::{ANSWER_TIMEOUT, Api, ApiState, routes};
 use crate::encode::sample;
 use crate::model::{Status, Trace, UnixNanos};
 use crate::store::{Limits, Store};
@@ -35,6 +37,11 @@ fn state(store: Arc<Store>, fake: Fake) -> ApiState {
         pipeline: Arc::new(fake),
         enabled: true,
     }
+}
+
+/// All routes, with nothing before them.
+fn router(state: ApiState) -> axum::Router {
+    routes(Api::new(state, ANSWER_TIMEOUT))
 }
 
 async fn ask(state: &ApiState, method: Method, path: &str) -> Response<Body> {

@@ -65,6 +65,31 @@ pub const SETTINGS: &[Setting] = &[
     setting("stream", "MESHTRACE_STREAM", "mesh:trace", "Redis stream; older agents write mcp-mesh:traces"),
     setting("listen", "MESHTRACE_LISTEN", "127.0.0.1:8090", "Address and port of the HTTP API"),
     setting(
+        "api_token_file",
+        "MESHTRACE_API_TOKEN_FILE",
+        "",
+        "File with a token of 16 characters or more; then the API asks for it, as Authorization: Bearer TOKEN",
+    ),
+    setting(
+        "api_token",
+        "MESHTRACE_API_TOKEN",
+        "",
+        "The token itself; others on this machine may see flags and variables, so prefer the file",
+    ),
+    setting(
+        "tls_cert",
+        "MESHTRACE_TLS_CERT",
+        "",
+        "PEM file of the API's certificate and those that vouch for it; then it speaks HTTPS only",
+    ),
+    setting("tls_key", "MESHTRACE_TLS_KEY", "", "PEM file of the certificate's key"),
+    setting(
+        "insecure_bind",
+        "MESHTRACE_INSECURE_BIND",
+        "false",
+        "Let the API listen where others reach it, without a token or without TLS",
+    ),
+    setting(
         "plugin_dir",
         "MESHTRACE_PLUGIN_DIR",
         "",
@@ -109,7 +134,16 @@ impl Setting {
 
     /// `value` without secrets, for people.
     pub fn shown(&self, value: &str) -> String {
-        if ["redis_url", "telemetry_endpoint"].contains(&self.key) { masked(value) } else { value.to_owned() }
+        match self.key {
+            "redis_url" | "telemetry_endpoint" => masked(value),
+            "api_token" if !value.is_empty() => "***".to_owned(),
+            _ => value.to_owned(),
+        }
+    }
+
+    /// Whether it is true or false; then its flag needs no value to mean true.
+    pub fn is_boolean(&self) -> bool {
+        ["true", "false"].contains(&self.default)
     }
 }
 

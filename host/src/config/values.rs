@@ -183,11 +183,17 @@ impl Reader<'_> {
     pub fn get<T: Default>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
         let text = self.values.values.get(key).map_or("", |(value, _)| value.as_str());
         parse(text).unwrap_or_else(|expected| {
-            if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
-                self.problems.push(self.problem(setting, text, &expected));
-            }
+            self.refuse(key, &expected);
             T::default()
         })
+    }
+
+    /// The value of `key` cannot be used, maybe for what another setting says.
+    pub fn refuse(&mut self, key: &'static str, expected: &str) {
+        let text = self.values.values.get(key).map_or("", |(value, _)| value.as_str());
+        if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
+            self.problems.push(self.problem(setting, text, expected));
+        }
     }
 
     fn problem(&self, setting: &Setting, given: &str, expected: &str) -> String {

@@ -1,5 +1,8 @@
 //! `NAME.toml`: what an instance is, what it may do, and on which terms it runs. Every key is described in `docs/PLUGINS.md`.
 
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +12,9 @@ use serde::Deserialize;
 use super::{DirGrant, Grants, HttpGrant, Limits};
 use crate::filter::OnFailure;
 use crate::go_duration;
+
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::plugin_toml as fuzz_plugin_toml;
 
 /// The largest such file, in bytes.
 pub(super) const MAX_BYTES: u64 = 1024 * 1024;

@@ -21,6 +21,8 @@ mod connection;
 mod conversation;
 mod dead;
 mod entry_id;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod input;
 mod listener;
 mod log;
@@ -35,7 +37,6 @@ mod shared;
 mod tests;
 mod xadd;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -45,21 +46,24 @@ use tokio::sync::{mpsc, watch};
 
 pub use bounds::Bounds;
 pub use dead::{DeadLetter, DeadLetters};
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::{conversation as fuzz_conversation, requests as fuzz_requests};
 
 use self::log::Log;
 use self::shared::Shared;
 use super::{Batch, Settlement, SourceState, SourceStatus};
+use crate::secret::Secret;
 
 /// What stands in status where a consumer group does beside Redis: there is none.
 pub const GROUP: &str = "embedded";
 
 /// Where to listen, and for what.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// `host:port`; port 0 for any that is free.
     pub address: String,
     /// What clients must give to `AUTH` or `HELLO` (as user `default`, or none), if anything.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// The one key that `XADD` takes. Default `mesh:trace`.
     pub stream: String,
     /// How much is taken.
@@ -75,17 +79,6 @@ impl EmbeddedConfig {
             stream: "mesh:trace".into(),
             bounds: Bounds::default(),
         }
-    }
-}
-
-impl fmt::Debug for EmbeddedConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedConfig")
-            .field("address", &self.address)
-            .field("password", &self.password.as_ref().map(|_| "***"))
-            .field("stream", &self.stream)
-            .field("bounds", &self.bounds)
-            .finish()
     }
 }
 
@@ -155,7 +148,7 @@ fn announce(address: SocketAddr, config: &EmbeddedConfig) {
         %address,
         stream = config.stream,
         held_bytes_max = config.bounds.held_bytes,
-        "listening for span events without Redis: they are kept in memory only, a crash or a kill loses what was not exported yet"
+        "listening for span events without Redis. They are in memory only: a crash or a kill loses every trace that was not exported, and every dead letter; docs/EMBEDDED.md says more"
     );
     if !address.ip().is_loopback() && config.password.is_none() {
         tracing::warn!(%address, "everybody who can reach this address may send span events: there is no password");

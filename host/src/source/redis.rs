@@ -10,6 +10,8 @@
 mod clock;
 mod connect;
 pub mod dead;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod group;
 mod lease;
 mod reader;
@@ -27,6 +29,8 @@ use tokio::sync::{mpsc, watch};
 use super::{Batch, Settlement, SourceState, SourceStatus};
 use connect::Connector;
 pub use connect::TlsFiles;
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::replies as fuzz_replies;
 
 /// The group that MCP Mesh documents; taking it over is the default.
 pub const DOCUMENTED_GROUP: &str = "mcp-mesh-registry-processors";

@@ -61,6 +61,8 @@ pub struct SourceStatus {
     pub disconnects: AtomicU64,
     /// Entries that publishers offered and the embedded listener refused, because it held as much as it may.
     pub entries_refused: AtomicU64,
+    /// Connections that the embedded listener refused, or ended for what they did: too many, too slow, or not understood.
+    pub connections_refused: AtomicU64,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -103,6 +105,8 @@ pub struct StatusSnapshot {
     pub disconnects: u64,
     /// Entries refused by the embedded listener since the start.
     pub entries_refused: u64,
+    /// Connections refused or ended by the embedded listener since the start.
+    pub connections_refused: u64,
 }
 
 impl SourceStatus {
@@ -166,6 +170,7 @@ impl SourceStatus {
             entries_trimmed: count(&self.entries_trimmed),
             disconnects: count(&self.disconnects),
             entries_refused: count(&self.entries_refused),
+            connections_refused: count(&self.connections_refused),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         entries_trimmed,
         disconnects,
         entries_refused,
+        connections_refused,
         // Words, which the status has.
         stream: _,
         group: _,
@@ -43,6 +44,11 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         ("meshtrace_entries_dead", "Entries moved to the dead-letter stream.", entries_dead),
         ("meshtrace_entries_trimmed", "Pending entries that the log no longer held.", entries_trimmed),
         ("meshtrace_entries_refused", "Entries that the embedded listener refused, because it held as much as it may.", entries_refused),
+        (
+            "meshtrace_connections_refused",
+            "Connections that the embedded listener refused, or ended for what they did: too many, too slow, or not understood.",
+            connections_refused,
+        ),
         ("meshtrace_disconnects", "Connections to the log that were lost.", disconnects),
     ] {
         text.counter(name, help).count(&[], *count);

@@ -122,7 +122,7 @@ async fn a_stage_that_does_not_answer_costs_one_request_its_patience() {
     let state = state(store(), Fake { stuck: true, ..Fake::default() });
     for (path, whose) in [("/trace/unknown", "the correlator"), ("/trace/stats", "the stats plugin")] {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        let router = crate::api::routes(crate::api::Api::new(state.clone(), Duration::from_millis(20)));
+        let router = routes(Api::new(state.clone(), Duration::from_millis(20)));
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let body: Json = serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();

@@ -28,6 +28,10 @@ pub const INPUT_BYTES: usize = 16 << 10;
 /// `XADD`s, and more by what fits into the sockets, before it looks at the first answer.
 pub const REPLY_BYTES: usize = 256 << 10;
 
+/// After how much silence a client's system is asked whether it is still there, how long after that again, and how often before its connection is
+/// given up: after two minutes it has its place no more.
+pub const PROBES: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+
 /// Entries handed on at once.
 pub const BATCH_ENTRIES: usize = 1_000;
 

@@ -4,13 +4,16 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BufMut;
+use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::bounds;
 use super::conversation::Conversation;
 use super::shared::{Connected, Shared};
 
@@ -26,6 +29,7 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr,
         return;
     }
     let Some(why) = conversation.why() else { return };
+    shared.status.connections_refused.fetch_add(1, Ordering::Relaxed);
     if let Some(withheld) = shared.closed.now() {
         tracing::warn!(%peer, why, withheld, "a connection was closed");
     }
@@ -38,7 +42,9 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr,
 async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conversation) -> io::Result<()> {
     // Replies are small and waited for; a socket that cannot do it is slow, not broken.
     let _ = stream.set_nodelay(true);
-    let bounds = &shared.config.bounds;
+    // One that cannot do this keeps its place until it is used; most can.
+    let _ = notice_death(stream);
+    let own = &shared.config.bounds;
     let (mut rest_due, mut write_due) = (None, None);
     loop {
         if conversation.go_on() {
@@ -52,8 +58,8 @@ async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conver
         if reads && conversation.room().is_none() {
             continue;
         }
-        keep(&mut rest_due, conversation.is_waiting_for_rest(), bounds.request_timeout);
-        keep(&mut write_due, unsent, bounds.write_timeout);
+        keep(&mut rest_due, conversation.is_waiting_for_rest(), own.request_timeout);
+        keep(&mut write_due, unsent, own.write_timeout);
         tokio::select! {
             ready = stream.writable(), if unsent => {
                 ready?;
@@ -74,6 +80,16 @@ async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conver
             }
         }
     }
+}
+
+/// A client may stay for as long as it lives, without a word. Whether it lives is found out by the system: one whose machine or network is gone
+/// never says that it leaves, and would keep its place for good.
+fn notice_death(stream: &TcpStream) -> io::Result<()> {
+    let (silence, pause, probes) = bounds::PROBES;
+    sockopt::set_tcp_keepidle(stream, silence)?;
+    sockopt::set_tcp_keepintvl(stream, pause)?;
+    sockopt::set_tcp_keepcnt(stream, probes)?;
+    Ok(sockopt::set_socket_keepalive(stream, true)?)
 }
 
 /// Sends what the socket takes. Tells whether that was anything.

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -58,6 +59,7 @@ fn note(ended: Result<(), JoinError>) {
 }
 
 fn turn_away(shared: &Shared, stream: TcpStream) {
+    shared.status.connections_refused.fetch_add(1, Ordering::Relaxed);
     if let Some(withheld) = shared.crowded.now() {
         let connections = shared.config.bounds.connections;
         tracing::warn!(connections, withheld, "a connection was refused: there are as many as may be");

@@ -1,13 +1,10 @@
 //! What a connection is: who it is for, what it may do, what it speaks.
 
-use std::hint::black_box;
-
-use sha2::{Digest, Sha256};
-
 use super::bounds;
 use super::command::{Call, Outcome, unknown_subcommand, wrong_arity};
 use super::entry_id::integer;
 use super::reply::Protocol;
+use crate::secret::Secret;
 
 /// The Redis whose replies these are.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -41,9 +38,9 @@ impl Session {
         }
     }
 
-    fn authenticate(&mut self, user: &[u8], given: &[u8], password: Option<&str>) -> Outcome {
+    fn authenticate(&mut self, user: &[u8], given: &[u8], password: Option<&Secret>) -> Outcome {
         // The user of `requirepass`, as publishers know it: there is one.
-        if user != b"default" || !password.is_none_or(|password| same(given, password.as_bytes())) {
+        if user != b"default" || !password.is_none_or(|password| password.is(given)) {
             return Err(WRONG_PASSWORD.into());
         }
         self.trusted = true;
@@ -62,16 +59,9 @@ impl Session {
     }
 }
 
-/// Whether two secrets are the same, in a time that tells neither where they differ nor how long ours is.
-fn same(given: &[u8], ours: &[u8]) -> bool {
-    let (given, ours) = (Sha256::digest(given), Sha256::digest(ours));
-    let differing = given.iter().zip(ours.iter()).fold(0, |bits, (a, b)| bits | (a ^ b));
-    black_box(differing) == 0
-}
-
 /// `AUTH [user] password`.
 pub fn auth(call: &mut Call) -> Outcome {
-    let password = call.shared.config.password.as_deref();
+    let password = call.shared.config.password.as_ref();
     match call.arguments.len() {
         2 if password.is_none() => return Err(NO_PASSWORD.into()),
         2 => call.session.authenticate(b"default", call.arguments.get(1), password)?,
@@ -96,7 +86,7 @@ pub fn hello(call: &mut Call) -> Outcome {
     while index < arguments.len() {
         let more = arguments.len() - 1 - index;
         if arguments.is(index, "AUTH") && more >= 2 {
-            let password = call.shared.config.password.as_deref();
+            let password = call.shared.config.password.as_ref();
             call.session.authenticate(arguments.get(index + 1), arguments.get(index + 2), password)?;
             index += 3;
         } else if arguments.is(index, "SETNAME") && more >= 1 {

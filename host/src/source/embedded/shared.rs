@@ -84,7 +84,7 @@ impl Allowance {
     }
 
     /// What is left.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub fn left(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

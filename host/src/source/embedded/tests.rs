@@ -18,9 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::conversation::Conversation;
-use super::log::Log;
-use super::shared::Shared;
+use super::fuzz::{feed, start as conversation};
 use super::{DeadLetters, Embedded, EmbeddedConfig};
 use crate::model::Receipt;
 use crate::source::{Batch, Fate, Settlement, SourceStatus};
@@ -150,37 +148,6 @@ async fn ask(socket: &mut TcpStream, request: &str, reply: &str) {
     let mut got = vec![0; reply.len()];
     soon(socket.read_exact(&mut got)).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&got), reply);
-}
-
-/// A conversation without a socket.
-fn conversation(change: impl FnOnce(&mut EmbeddedConfig)) -> (Arc<Shared>, Conversation) {
-    let mut config = EmbeddedConfig::new("nowhere");
-    change(&mut config);
-    let log = Log::new(config.bounds.held_bytes, DeadLetters::default());
-    let shared = Arc::new(Shared::new(config, log, Arc::default()));
-    let conversation = Conversation::new(Arc::clone(&shared), 1);
-    (shared, conversation)
-}
-
-/// Feeds bytes as a socket would; takes what is replied.
-fn feed(conversation: &mut Conversation, mut bytes: &[u8]) -> Vec<u8> {
-    let mut replies = Vec::new();
-    loop {
-        conversation.go_on();
-        let count = conversation.replies.bytes().len();
-        replies.extend_from_slice(conversation.replies.bytes());
-        conversation.replies.sent(count);
-        if conversation.is_over() || bytes.is_empty() {
-            if count == 0 {
-                return replies;
-            }
-            continue;
-        }
-        let Some((into, room)) = conversation.room() else { continue };
-        let (now, later) = bytes.split_at(room.min(bytes.len()));
-        into.extend_from_slice(now);
-        bytes = later;
-    }
 }
 
 /// A request as client libraries send it.

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Host, ask, conversation, feed, packed, read_to_end, soon, xadd};
 use crate::source::embedded::bounds;
 use crate::source::embedded::conversation::Conversation;
+use crate::source::embedded::fuzz::are_replies;
 
 fn some_argument() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
@@ -54,19 +55,6 @@ fn some_input() -> impl Strategy<Value = Vec<u8>> {
     let request =
         prop::collection::vec(some_argument(), 1..9).prop_map(|arguments| packed(&arguments.iter().map(Vec::as_slice).collect::<Vec<_>>()));
     prop_oneof![6 => request, 1 => prop::collection::vec(any::<u8>(), 0..60), 1 => "[*$0-9A-Z\r\n -]{0,30}".prop_map(String::into_bytes)]
-}
-
-/// Whether bytes are whole replies, as a client library reads them.
-fn are_replies(mut bytes: &[u8]) -> bool {
-    let mut parser = redis::Parser::new();
-    while !bytes.is_empty() {
-        if let Err(error) = parser.parse_value(&mut bytes)
-            && error.kind() == redis::ErrorKind::Parse
-        {
-            return false;
-        }
-    }
-    true
 }
 
 proptest! {
@@ -138,6 +126,7 @@ async fn of_three_hundred_connections_as_many_are_served_as_may_be() {
         let mut socket = host.socket().await;
         assert_eq!(read_to_end(&mut socket).await, "-ERR max number of clients reached\r\n");
     }
+    assert_eq!(host.status.snapshot().connections_refused, 44);
     for socket in &mut served {
         ask(socket, "PING\r\n", "+PONG\r\n").await;
     }
@@ -164,6 +153,7 @@ async fn a_request_that_never_ends_is_given_up_and_an_idle_client_is_not() {
     let mut half = host.socket().await;
     half.write_all(b"*2\r\n$4\r\nEC").await.unwrap();
     assert_eq!(read_to_end(&mut half).await, "");
+    assert_eq!(host.status.snapshot().connections_refused, 1);
     ask(&mut idle, "PING\r\n", "+PONG\r\n").await;
 }
 
@@ -183,6 +173,30 @@ async fn a_client_that_reads_nothing_is_given_up() {
     .await;
     assert!(matches!(gone.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe), "{gone}");
     ask(&mut host.socket().await, "PING\r\n", "+PONG\r\n").await;
+}
+
+/// The kernel's word for a connection's timer, out of `/proc/net/tcp`: 2 is one that asks now and then whether the other side lives.
+fn timer(local: u16, remote: u16) -> Option<String> {
+    let ports = |words: &[&str]| [1, 2].map(|at| u16::from_str_radix(words.get(at)?.rsplit(':').next()?, 16).ok());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let row =
+        table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|words| ports(words) == [Some(local), Some(remote)]);
+    Some(row?.get(5)?.split(':').next()?.to_owned())
+}
+
+#[tokio::test]
+async fn a_client_whose_machine_is_gone_will_be_noticed() {
+    let host = Host::start(|_| ()).await;
+    let mut socket = host.socket().await;
+    ask(&mut socket, "PING\r\n", "+PONG\r\n").await;
+    let remote = socket.local_addr().unwrap().port();
+    // The timer stands for what was sent until that has been received.
+    soon(async {
+        while timer(host.address.port(), remote).as_deref() != Some("02") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[test]

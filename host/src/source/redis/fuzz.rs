@@ -1,0 +1,30 @@
+//! Any bytes as Redis' reply to a read.
+
+use redis::Parser;
+
+use super::reply;
+use crate::decode::Decoder;
+use crate::source::Batch;
+
+/// Bytes of a reply that are looked at. The client library goes into arrays within arrays by recursion, which is Redis' to abuse: it is trusted.
+const MAX_BYTES: usize = 1_024;
+
+/// Whatever a reply is: its entries go into a batch, one each, with as many fields as it has pairs, and can be offered to the decoder.
+pub fn replies(data: &[u8]) {
+    let Ok(value) = Parser::new().parse_value(data.get(..MAX_BYTES).unwrap_or(data)) else { return };
+    reply::time_ms(&value);
+    let mut batch = Batch::default();
+    let mut expected = Vec::new();
+    for (id, fields) in reply::stream_entries(&value).iter().filter_map(reply::entry) {
+        let Some(fields) = fields else { continue };
+        reply::push(&mut batch, id, id.ms, fields);
+        expected.push((id.receipt().to_string(), fields.len() / 2));
+    }
+    assert_eq!(batch.len(), expected.len());
+    let mut decoder = Decoder::default();
+    for (entry, (receipt, pairs)) in batch.drain().zip(expected) {
+        assert!(entry.receipt.to_string() == receipt && entry.fields().count() <= pairs);
+        // Most are refused; none may do harm.
+        let _ = decoder.decode(&entry);
+    }
+}
