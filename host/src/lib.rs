@@ -7,6 +7,7 @@
 pub mod api;
 pub mod app;
 pub mod batch;
+pub mod blame;
 pub mod cli;
 pub mod config;
 pub mod correlate;

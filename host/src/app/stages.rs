@@ -23,15 +23,9 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// Traces and late parts exported so far.
+    /// Traces and late parts that every exporter has taken which they wait for; dead letters are none.
     pub fn exported(&self) -> u64 {
-        self.export
-            .summaries()
-            .iter()
-            .filter(|exporter| exporter.required)
-            .map(|exporter| exporter.exported + exporter.rejected)
-            .min()
-            .unwrap_or_else(|| self.export.handed_on())
+        self.export.delivered()
     }
 }
 

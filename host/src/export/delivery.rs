@@ -1,5 +1,6 @@
 //! Who has taken what: a batch on its way through all exporters.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
@@ -13,7 +14,14 @@ use crate::source::{Fate, Settlement};
 pub(super) struct Delivery {
     pub batch: Arc<TraceBatch>,
     rows: Mutex<Vec<Row>>,
-    settlements: mpsc::Sender<Settlement>,
+    way_back: WayBack,
+}
+
+/// Where receipts go, and where it is counted that their traces have been delivered.
+#[derive(Debug, Clone)]
+pub(super) struct WayBack {
+    pub settlements: mpsc::Sender<Settlement>,
+    pub delivered: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -25,13 +33,9 @@ struct Row {
 
 impl Delivery {
     /// `receipts` are those of each trace of the batch, `exporters` how many have to take it.
-    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
+    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, way_back: WayBack) -> Delivery {
         let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
-        Delivery {
-            batch,
-            rows: Mutex::new(rows),
-            settlements,
-        }
+        Delivery { batch, rows: Mutex::new(rows), way_back }
     }
 
     /// All rows of the batch.
@@ -57,7 +61,7 @@ impl Delivery {
             }
             row.waiting -= 1;
             if row.waiting == 0 {
-                settled.push(row.settle());
+                settled.push(self.settled(row));
             }
         }
         settled
@@ -65,14 +69,14 @@ impl Delivery {
 
     /// Settles all rows of a batch that no exporter has to take.
     pub async fn settle_unwanted(&self) {
-        let settled = self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Row::settle).collect();
+        let settled = self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(|row| self.settled(row)).collect();
         self.settle(settled).await;
     }
 
     /// Hands settlements to the source. It takes them whatever happens to traces, so this waits only for Redis.
     pub async fn settle(&self, settled: Vec<Settlement>) {
         for settlement in settled {
-            if self.settlements.send(settlement).await.is_err() {
+            if self.way_back.settlements.send(settlement).await.is_err() {
                 return;
             }
         }
@@ -81,18 +85,21 @@ impl Delivery {
     /// [`Delivery::settle`] from an exporter's thread.
     pub fn settle_blocking(&self, settled: Vec<Settlement>) {
         for settlement in settled {
-            if self.settlements.blocking_send(settlement).is_err() {
+            if self.way_back.settlements.blocking_send(settlement).is_err() {
                 return;
             }
         }
     }
-}
 
-impl Row {
-    fn settle(&mut self) -> Settlement {
+    /// What becomes of a row that nobody is waited for any more.
+    fn settled(&self, row: &mut Row) -> Settlement {
+        let fate = row.dead.take().unwrap_or(Fate::Delivered);
+        if matches!(fate, Fate::Delivered) {
+            self.way_back.delivered.fetch_add(1, Ordering::Relaxed);
+        }
         Settlement {
-            receipts: std::mem::take(&mut self.receipts),
-            fate: self.dead.take().unwrap_or(Fate::Delivered),
+            receipts: std::mem::take(&mut row.receipts),
+            fate,
         }
     }
 }
