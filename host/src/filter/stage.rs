@@ -1,5 +1,6 @@
 //! The stage: decided traces in, batches of those that are kept out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::memory::Dropped;
 use super::seat::{Seat, Slot};
 use super::verdicts::carry_out;
 use crate::correlate::Decided;
-use crate::model::NameTable;
+use crate::model::{NameTable, TraceId};
 use crate::patience::Patience;
 use crate::source::Settlement;
 use crate::tasks::Tasks;
@@ -182,7 +183,11 @@ impl Runner {
         if self.waiting.is_empty() || !self.ready.is_empty() || !self.is_free(&[], u64::MAX) {
             return Ok(false);
         }
-        let decided = self.waiting.cut();
+        let undecided: HashSet<&TraceId> = self.seats.iter().flat_map(Seat::undecided).collect();
+        let decided = self.waiting.cut(|id| undecided.contains(id));
+        if decided.is_empty() {
+            return Ok(false);
+        }
         let decided = self.without_followers(decided)?;
         Flow::new(decided).map_or(Ok(()), |flow| self.pass_on(flow)).map(|()| true)
     }
