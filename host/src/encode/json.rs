@@ -17,7 +17,7 @@ pub struct JsonTrace<'a> {
 }
 
 impl<'a> JsonTrace<'a> {
-    /// A decided trace: complete if every span was seen to end.
+    /// A decided trace: complete if every span was seen to end, and no bound cut it off.
     pub fn decided(trace: &'a Trace) -> Self {
         JsonTrace { trace, decided: true }
     }
@@ -186,6 +186,8 @@ mod tests {
         trace.spans.truncate(2);
         assert_eq!(read(&encoded(&trace))["complete"], true);
         assert_eq!(read(&json_open(&trace))["complete"], false);
+        trace.decision = Decision::MaxSpans;
+        assert_eq!(read(&encoded(&trace))["complete"], false, "what was cut off is not either");
     }
 
     #[test]
