@@ -175,6 +175,7 @@ fn start_flow(
         input: decided_in,
         output: kept,
         settlements: settlements.clone(),
+        store: Arc::clone(store),
         filters: Vec::new(),
         remember,
         failed: failed.clone(),
@@ -182,11 +183,10 @@ fn start_flow(
     let export = export::Export {
         input: kept_in,
         settlements: settlements.clone(),
-        store: Arc::clone(store),
         failed: failed.clone(),
     };
     Ok(Flow {
-        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        correlate: start_correlate(tasks, rules, input, decided, settlements, store)?,
         filter: filter::run(filter, tasks)?,
         export: export::run(export, tasks),
     })
@@ -199,6 +199,7 @@ fn start_correlate(
     input: mpsc::Receiver<Batch>,
     output: mpsc::Sender<Vec<correlate::Decided>>,
     settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
 ) -> std::io::Result<correlate::Handle> {
     let (handle, questions) = correlate::Handle::new();
     let counters = Arc::clone(&handle.counters);
@@ -207,6 +208,7 @@ fn start_correlate(
         input,
         output,
         settlements,
+        store: Arc::clone(store),
         questions,
         counters,
     };

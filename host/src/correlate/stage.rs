@@ -9,6 +9,7 @@ use super::{Correlator, Decided, Rules};
 use crate::decode::{Decoder, Reject};
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{Batch, Entry, Fate, Settlement};
+use crate::store::Store;
 
 /// What the stage is made of.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Correlate {
     pub output: mpsc::Sender<Vec<Decided>>,
     /// For entries that are no events.
     pub settlements: mpsc::Sender<Settlement>,
+    /// Told of what is decided, so that it can be asked for until the filters have seen it.
+    pub store: Arc<Store>,
     /// Questions about open traces.
     pub questions: mpsc::Receiver<Question>,
     /// Counted here, read by the API.
@@ -152,6 +155,7 @@ pub async fn run(stage: Correlate) {
         mut input,
         output,
         settlements,
+        store,
         mut questions,
         counters,
     } = stage;
@@ -177,6 +181,8 @@ pub async fn run(stage: Correlate) {
         counters.events.fetch_add((batch.len() - rejected.len()) as u64, Ordering::Relaxed);
         counters.unreadable_values.store(decoder.unreadable_values(), Ordering::Relaxed);
         decided.iter().for_each(|decided| counters.decide(&decided.trace));
+        // Before the next question is answered: it is open no more.
+        store.announce(decided.iter().map(|decided| &decided.trace));
         counters.publish(&correlator.summary());
         for (settlement, reject) in rejected {
             counters.reject(&reject);

@@ -11,7 +11,6 @@ use super::handle::Shared;
 use crate::filter::FilteredBatch;
 use crate::patience::Patience;
 use crate::source::Settlement;
-use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// What the stage is made of.
@@ -21,15 +20,13 @@ pub struct Export {
     pub input: mpsc::Receiver<FilteredBatch>,
     /// Where receipts go.
     pub settlements: mpsc::Sender<Settlement>,
-    /// Keeps recent traces for queries.
-    pub store: Arc<Store>,
     /// Told when the stage cannot go on: then the host has to end, and the next start reads again what is pending.
     pub failed: mpsc::Sender<anyhow::Error>,
 }
 
 /// Starts the stage, which runs until its input closes. It begins without exporters: see [`Handle::put`].
 pub fn run(stage: Export, tasks: &Tasks) -> Handle {
-    let Export { input, settlements, store, failed } = stage;
+    let Export { input, settlements, failed } = stage;
     let means = Means {
         tasks: tasks.clone(),
         patience: Arc::new(Patience::default()),
@@ -40,13 +37,12 @@ pub fn run(stage: Export, tasks: &Tasks) -> Handle {
         settlements,
         delivered: Arc::clone(&handle.shared.delivered),
     };
-    tasks.spawn("export", feed(input, way_back, store, Arc::clone(&handle.shared)));
+    tasks.spawn("export", feed(input, way_back, Arc::clone(&handle.shared)));
     handle
 }
 
-async fn feed(mut input: mpsc::Receiver<FilteredBatch>, way_back: WayBack, store: Arc<Store>, shared: Arc<Shared>) {
+async fn feed(mut input: mpsc::Receiver<FilteredBatch>, way_back: WayBack, shared: Arc<Shared>) {
     while let Some(filtered) = input.recv().await {
-        store.insert(filtered.batch.traces(), jiff::Timestamp::now().as_millisecond().unsigned_abs());
         hand_on(&shared, filtered, &way_back).await;
     }
     for group in shared.groups() {

@@ -9,7 +9,6 @@ use crate::batch::{Resident, TraceBatch};
 use crate::filter::FilteredBatch;
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{Fate, Settlement};
-use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// What exporters of a test share: each trace that was taken, with who took it.
@@ -89,12 +88,7 @@ impl Stage {
         let (input, received) = mpsc::channel(1);
         let (settlements, settled) = mpsc::channel(1_000);
         let (failed, _) = mpsc::channel(1);
-        let stage = Export {
-            input: received,
-            settlements,
-            store: Arc::new(Store::new(crate::store::Limits::default())),
-            failed,
-        };
+        let stage = Export { input: received, settlements, failed };
         let handle = run(stage, &tasks);
         Stage {
             input,

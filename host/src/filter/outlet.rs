@@ -64,9 +64,11 @@ impl Runner {
                 }
             }
         }
-        self.shared.kept.fetch_add(rows.len() as u64, Ordering::Relaxed);
         let verdicts = rows.iter_mut().enumerate().filter_map(|(row, Row { verdict, .. })| Some((row, verdict.take()?)));
         let batch = TraceBatch::with_sampling(batch, verdicts);
+        // Before waiting for exporters: what is decided can be asked for, however long they take.
+        self.store.insert(batch.traces(), now_unix_ms());
+        self.shared.kept.fetch_add(rows.len() as u64, Ordering::Relaxed);
         let receipts = rows.into_iter().map(|row| row.receipts).collect();
         self.hand_on(FilteredBatch { batch, receipts })
     }
@@ -79,8 +81,11 @@ impl Runner {
         let at_unix_ms = now_unix_ms();
         let shared = Arc::clone(&self.shared);
         let mut recent = shared.recent();
+        let ids: Vec<TraceId> = gone.iter().map(|gone| gone.trace.id.clone()).collect();
         let settlements: Vec<Settlement> = gone.into_iter().map(|gone| self.dispose(gone, &mut recent, at_unix_ms)).collect();
         drop(recent);
+        // Only now, when it is known that they were dropped.
+        self.store.withdraw(&ids);
         self.shared.remembered.store(self.dropped.len() as u64, Ordering::Relaxed);
         for settlement in settlements {
             // The source takes settlements whatever happens to traces, so this waits only for the log.

@@ -18,6 +18,7 @@ use crate::correlate::Decided;
 use crate::model::{NameTable, TraceId};
 use crate::patience::Patience;
 use crate::source::Settlement;
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// Commands that wait for the stage, at most.
@@ -42,6 +43,8 @@ pub struct Stage {
     pub output: mpsc::Sender<FilteredBatch>,
     /// Where the receipts of the others go.
     pub settlements: mpsc::Sender<Settlement>,
+    /// Keeps recent traces for queries.
+    pub store: Arc<Store>,
     /// The filters to begin with, each name once.
     pub filters: Vec<Slot>,
     /// What late parts follow.
@@ -56,6 +59,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         input,
         output,
         settlements,
+        store,
         filters,
         remember,
         failed,
@@ -67,6 +71,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         input: Some(input),
         output,
         settlements,
+        store,
         commands,
         seats: Vec::new(),
         seats_ever: 0,
@@ -108,6 +113,7 @@ pub(super) struct Runner {
     input: Option<mpsc::Receiver<Vec<Decided>>>,
     pub(super) output: mpsc::Sender<FilteredBatch>,
     pub(super) settlements: mpsc::Sender<Settlement>,
+    pub(super) store: Arc<Store>,
     pub(super) commands: mpsc::Receiver<Command>,
     /// In the order in which they are asked.
     pub(super) seats: Vec<Seat>,

@@ -19,6 +19,8 @@ pub(super) struct Fake {
     pub(super) plugins: PluginsSummary,
     /// What filters decided.
     pub(super) decisions: Vec<(TraceId, Known)>,
+    /// The filters; `None`: sampling.
+    pub(super) filters: Option<Vec<FilterSummary>>,
     /// It never answers.
     pub(super) stuck: bool,
 }
@@ -61,7 +63,10 @@ impl Pipeline for Fake {
             dead: 0,
             remembered: 8,
         };
-        FiltersSummary { counts, filters: vec![sampling()] }
+        FiltersSummary {
+            counts,
+            filters: self.filters.clone().unwrap_or_else(|| vec![sampling()]),
+        }
     }
 
     fn decision(&self, id: &TraceId) -> Option<Known> {
