@@ -11,7 +11,11 @@ impl Runner {
     pub fn obey(&mut self, command: Command) {
         // Who asked may have gone away meanwhile.
         match command {
-            Command::Put(slot, answer) => drop(answer.send(self.put(slot))),
+            Command::Put(slot, begins, answer) => {
+                if begins.send(()).is_ok() {
+                    drop(answer.send(self.put(slot)));
+                }
+            }
             Command::Missing(name, why, answer) => drop(answer.send(match self.seat(&name) {
                 Some(at) => {
                     let (order, on_failure) = (self.seats[at].order, self.seats[at].on_failure);

@@ -45,6 +45,13 @@ pub struct Slot {
     pub on_failure: OnFailure,
     /// The filter, or why there is none: then its place is kept, and what comes there is treated as `on_failure` says.
     pub filter: Result<Box<dyn Filter>, String>,
+    /// How long it waits for the end of a call, of whichever filter, before it is given up.
+    pub within: Duration,
+}
+
+impl Slot {
+    /// How long to wait where nobody knows how long calls may take.
+    pub const WITHIN: Duration = Duration::from_secs(60);
 }
 
 impl std::fmt::Debug for Slot {
@@ -79,7 +86,7 @@ pub(super) struct Seat {
 
 impl Seat {
     pub fn new(id: u64, slot: Slot) -> Seat {
-        let Slot { name, order, on_failure, filter } = slot;
+        let Slot { name, order, on_failure, filter, .. } = slot;
         let missing = filter.as_ref().err().cloned();
         Seat {
             id,
@@ -127,7 +134,7 @@ impl Seat {
     /// # Errors
     /// It did not take that over; the old one stays.
     pub fn replace(&mut self, slot: Slot) -> Result<(), String> {
-        let Slot { name: _, order, on_failure, mut filter } = slot;
+        let Slot { order, on_failure, mut filter, .. } = slot;
         if let Ok(new) = &mut filter
             && let Some(state) = self.snapshot()
         {

@@ -146,6 +146,7 @@ impl Loader {
                     order,
                     on_failure: loaded.on_failure,
                     filter: instances.into_iter().next().map(|instance| Box::new(instance) as Box<dyn Filter>).ok_or_else(String::new),
+                    within,
                 };
                 self.filters.put(slot).await
             }

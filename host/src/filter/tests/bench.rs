@@ -58,6 +58,7 @@ impl Fake {
             order: 0,
             on_failure: OnFailure::Hold,
             filter: Ok(Box::new(self)),
+            within: PATIENCE,
         }
     }
 
