@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{self, ApiState, Pipeline};
+use crate::budget::Budget;
 use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
@@ -60,6 +61,7 @@ impl App {
             enabled,
             source,
             rules,
+            max_queued_bytes,
             exporters,
             store,
             listen,
@@ -71,12 +73,13 @@ impl App {
         let api_address = listener.local_addr()?;
         let exporter_type = exporters.kind.clone();
         let store = Arc::new(Store::new(store));
+        let budget = Arc::new(Budget::new(max_queued_bytes));
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &budget, &failed)?;
         let registry = Arc::new(Registry::default());
         let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
@@ -89,6 +92,7 @@ impl App {
         let stages = Arc::new(Stages {
             source: status,
             correlate,
+            budget,
             filter,
             export,
             exporter_type,
@@ -163,6 +167,7 @@ fn start_flow(
     input: mpsc::Receiver<Batch>,
     settlements: mpsc::Sender<Settlement>,
     store: &Arc<Store>,
+    budget: &Arc<Budget>,
     failed: &mpsc::Sender<anyhow::Error>,
 ) -> std::io::Result<Flow> {
     let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
@@ -186,7 +191,7 @@ fn start_flow(
         failed: failed.clone(),
     };
     Ok(Flow {
-        correlate: start_correlate(tasks, rules, input, decided, settlements, store)?,
+        correlate: start_correlate(tasks, rules, input, decided, settlements, store, budget)?,
         filter: filter::run(filter, tasks)?,
         export: export::run(export, tasks),
     })
@@ -200,6 +205,7 @@ fn start_correlate(
     output: mpsc::Sender<Vec<correlate::Decided>>,
     settlements: mpsc::Sender<Settlement>,
     store: &Arc<Store>,
+    budget: &Arc<Budget>,
 ) -> std::io::Result<correlate::Handle> {
     let (handle, questions) = correlate::Handle::new();
     let counters = Arc::clone(&handle.counters);
@@ -208,6 +214,7 @@ fn start_correlate(
         input,
         output,
         settlements,
+        budget: Arc::clone(budget),
         store: Arc::clone(store),
         questions,
         counters,

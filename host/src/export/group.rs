@@ -12,6 +12,7 @@ use super::lane::{Control, Lane};
 use super::room::Room;
 use super::status::{Status, Summary};
 use super::{Exporter, Terms};
+use crate::budget::{Budget, Share};
 use crate::patience::Patience;
 use crate::tasks::Tasks;
 
@@ -19,6 +20,9 @@ use crate::tasks::Tasks;
 const CONTROLS: usize = 16;
 /// An exporter that is asked has this long to answer: between two batches it answers at once.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// Bytes of traces that may wait for an exporter that is not required; it loses what comes beyond. In what it is busy with they count, too.
+const UNWAITED_BYTES: usize = 64 * 1024 * 1024;
 
 /// A delivery on its way to one exporter.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub(super) struct Item {
     pub rows: Option<Vec<usize>>,
     /// Whether it takes a place in the queue. What a lane gave back to the others takes none: the queue may be full, and nobody waits to give back.
     pub has_place: bool,
+    /// What it takes of the bytes that may wait for an exporter that nobody waits for.
+    pub _share: Option<Arc<Share>>,
 }
 
 /// What lanes are made with.
@@ -52,6 +58,8 @@ pub(super) struct Group {
     max_traces: AtomicUsize,
     leaving: AtomicBool,
     queue: async_channel::Sender<Item>,
+    /// Bytes that may wait for it while nobody waits for it: those for which somebody does are bounded before they come here.
+    unwaited: Budget,
     lanes: Mutex<Vec<mpsc::Sender<Control>>>,
 }
 
@@ -69,6 +77,7 @@ impl Group {
             max_traces: AtomicUsize::new(terms.max_traces),
             leaving: AtomicBool::new(false),
             queue,
+            unwaited: Budget::new(UNWAITED_BYTES),
             lanes: Mutex::default(),
         }
     }
@@ -89,12 +98,14 @@ impl Group {
 
     /// Queues a delivery: waits for room if it counts, drops it if not.
     pub async fn offer(&self, delivery: &Arc<Delivery>, counts: bool) {
-        let has_room = if counts { self.room.enter().await } else { self.room.try_enter() };
+        let share = if counts { None } else { self.unwaited.try_take(delivery.bytes()).map(Arc::new) };
+        let has_room = if counts { self.room.enter().await } else { share.is_some() && self.room.try_enter() };
         let item = Item {
             delivery: Arc::clone(delivery),
             counts,
             rows: None,
             has_place: true,
+            _share: share,
         };
         if has_room && self.queue.try_send(item).is_ok() {
             return;
@@ -247,17 +258,22 @@ mod tests {
     use crate::batch::TraceBatch;
     use crate::encode::sample;
     use crate::export::delivery::WayBack;
+    use crate::filter::FilteredBatch;
 
     #[tokio::test]
     async fn what_a_lane_gives_back_leaves_the_bound_of_the_queue_as_it_was() {
         let terms = Terms { required: false, queue: 1, max_traces: 1 };
         let group = Group::new("x".into(), terms);
-        let batch = Arc::new(TraceBatch::new(vec![Arc::new(sample::trace("t", vec![sample::span("a")]))]));
+        let filtered = FilteredBatch {
+            batch: Arc::new(TraceBatch::new(vec![Arc::new(sample::trace("t", vec![sample::span("a")]))])),
+            receipts: Vec::new(),
+            share: Share::default(),
+        };
         let way_back = WayBack {
             settlements: mpsc::channel(1).0,
             delivered: Arc::default(),
         };
-        let delivery = Arc::new(Delivery::new(batch, Vec::new(), 0, way_back));
+        let delivery = Arc::new(Delivery::new(filtered, 0, way_back));
         group.offer(&delivery, false).await;
         for _ in 0..5 {
             let item = group.items.try_recv().expect("it is queued");

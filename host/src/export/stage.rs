@@ -52,11 +52,10 @@ async fn feed(mut input: mpsc::Receiver<FilteredBatch>, way_back: WayBack, share
 
 /// Queues a batch for every exporter that runs now.
 async fn hand_on(shared: &Shared, filtered: FilteredBatch, way_back: &WayBack) {
-    let FilteredBatch { batch, receipts } = filtered;
     // Whether one counts is looked at once: it may change meanwhile.
     let groups: Vec<_> = shared.groups().into_iter().map(|group| (group.is_required(), group)).collect();
     let required = groups.iter().filter(|(counts, _)| *counts).count();
-    let delivery = Arc::new(Delivery::new(batch, receipts, required, way_back.clone()));
+    let delivery = Arc::new(Delivery::new(filtered, required, way_back.clone()));
     for (counts, group) in &groups {
         group.offer(&delivery, *counts).await;
     }

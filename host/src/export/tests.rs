@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
 use crate::batch::{Resident, TraceBatch};
+use crate::budget::{Budget, Share};
 use crate::filter::FilteredBatch;
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{Fate, Settlement};
@@ -132,6 +133,7 @@ impl Stage {
         let batch = FilteredBatch {
             batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
             receipts: ids.iter().map(|_| Vec::new()).collect(),
+            share: Share::default(),
         };
         self.input.send(batch).await.expect("the stage runs");
     }
@@ -509,5 +511,47 @@ async fn an_instance_that_works_does_not_hide_one_that_is_stuck() {
     let summary = stage.handle.summaries().remove(0);
     assert_eq!((summary.state(), summary.holding.as_deref()), ("holding", Some("not now (1 of 2 instances)")));
     stage.handle.remove("x");
+    stage.end().await;
+}
+
+/// A batch of one trace that takes this share, and whose error text has so many bytes.
+fn large(id: &str, bytes: usize, share: Share) -> FilteredBatch {
+    let mut span = crate::encode::sample::span("a");
+    span.error = crate::model::Text::own(&"x".repeat(bytes));
+    FilteredBatch {
+        batch: Arc::new(TraceBatch::new(vec![Arc::new(crate::encode::sample::trace(id, vec![span]))])),
+        receipts: vec![Vec::new()],
+        share,
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_batch_are_free_again_when_every_exporter_has_taken_it_that_it_waits_for() {
+    let mut stage = Stage::start();
+    let budget = Budget::new(1 << 20);
+    let best_effort = Terms { required: false, ..TERMS };
+    stage.put("slow", best_effort, vec![stage.fake("slow", pauses())]).await.expect("it runs");
+    stage.put("stuck", TERMS, vec![stage.fake("stuck", pauses())]).await.expect("it runs");
+    stage.input.send(large("1", 10, budget.take(1000).await)).await.expect("the stage runs");
+    stage.until("it is stuck", |x| x.name == "stuck" && x.holding.is_some()).await;
+    assert!(budget.used_bytes() > 0);
+    stage.put("stuck", TERMS, vec![stage.fake("stuck", delivers())]).await.expect("it takes over");
+    stage.settled(1).await;
+    assert_eq!(budget.used_bytes(), 0, "whatever one keeps that nobody waits for");
+    stage.handle.remove("slow");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn one_that_is_not_required_may_have_so_many_bytes_waiting() {
+    let mut stage = Stage::start();
+    let best_effort = Terms { required: false, queue: 64, ..TERMS };
+    stage.put("slow", best_effort, vec![stage.fake("slow", pauses())]).await.expect("it runs");
+    for number in 0..10 {
+        stage.input.send(large(&number.to_string(), 10 << 20, Share::default())).await.expect("the stage runs");
+        stage.settled(1).await;
+    }
+    assert_eq!(stage.handle.summaries()[0].dropped, 4, "six of ten MiB fit into 64");
+    stage.handle.remove("slow");
     stage.end().await;
 }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::batch::TraceBatch;
+use crate::budget::Share;
 use crate::correlate::Decided;
-use crate::model::{Receipt, Sampling, TraceId};
+use crate::model::{Receipt, Sampling, Trace, TraceId};
 
 /// Traces in one batch, at most.
 pub(super) const BATCH_TRACES: usize = 512;
@@ -21,6 +22,8 @@ pub struct FilteredBatch {
     pub batch: Arc<TraceBatch>,
     /// Those of each trace of the batch.
     pub receipts: Vec<Vec<Receipt>>,
+    /// What they take together of the bytes that may be on their way.
+    pub share: Share,
 }
 
 /// A batch, and which filters it has passed.
@@ -42,14 +45,24 @@ pub(super) struct Row {
     pub at_ms: u64,
     /// The first keep that a filter gave it.
     pub verdict: Option<Arc<Sampling>>,
+    /// What it takes of the bytes that may be on their way.
+    pub share: Share,
+}
+
+impl Row {
+    /// What goes along with a trace that comes from the correlator.
+    pub fn split(decided: Decided) -> (Arc<Trace>, Row) {
+        // What came back from the dead letters comes as part 0, and that is decided anew whatever is remembered.
+        let Decided { trace, receipts, at_ms, retry: _, share } = decided;
+        let row = Row { receipts, at_ms, verdict: None, share };
+        (Arc::new(trace), row)
+    }
 }
 
 impl Flow {
     /// `None` when there is nothing to flow.
     pub fn new(decided: Vec<Decided>) -> Option<Flow> {
-        // What came back from the dead letters comes as part 0, and that is decided anew whatever is remembered.
-        let part = |Decided { trace, receipts, at_ms, retry: _ }| (Arc::new(trace), Row { receipts, at_ms, verdict: None });
-        let (traces, rows): (Vec<_>, Vec<_>) = decided.into_iter().map(part).unzip();
+        let (traces, rows): (Vec<_>, Vec<_>) = decided.into_iter().map(Row::split).unzip();
         (!rows.is_empty()).then(|| Flow {
             batch: Arc::new(TraceBatch::new(traces)),
             rows,
@@ -135,7 +148,7 @@ impl Waiting {
 mod tests {
     use super::*;
     use crate::encode::sample;
-    use crate::model::{Text, Trace};
+    use crate::model::Text;
 
     fn decided(id: &str, part: u32, error_bytes: usize) -> Decided {
         let mut span = sample::span("a");
@@ -146,6 +159,7 @@ mod tests {
             receipts: Vec::new(),
             at_ms: 0,
             retry: false,
+            share: Share::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::recent::{Known, Recent};
 use super::stage::{Ended, Runner};
 use super::verdicts::{Gone, Why};
 use crate::batch::TraceBatch;
+use crate::budget::Share;
 use crate::correlate::Decided;
 use crate::model::{Sampling, TraceId};
 use crate::source::{Fate, Settlement};
@@ -28,12 +29,9 @@ impl Runner {
                 staying.push(decided);
                 continue;
             };
-            let Decided { trace, receipts, at_ms, retry: _ } = decided;
-            gone.push(Gone {
-                trace: Arc::new(trace),
-                row: Row { receipts, at_ms, verdict: None },
-                why: Why::Follows(sampling),
-            });
+            let (trace, row) = Row::split(decided);
+            let why = Why::Follows(sampling);
+            gone.push(Gone { trace, row, why });
         }
         self.settle(gone)?;
         Ok(staying)
@@ -69,8 +67,13 @@ impl Runner {
         // Before waiting for exporters: what is decided can be asked for, however long they take.
         self.store.insert(batch.traces(), now_unix_ms());
         self.shared.kept.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        let receipts = rows.into_iter().map(|row| row.receipts).collect();
-        self.hand_on(FilteredBatch { batch, receipts })
+        let mut share = Share::default();
+        let together = |row: Row| {
+            share.join(row.share);
+            row.receipts
+        };
+        let receipts = rows.into_iter().map(together).collect();
+        self.hand_on(FilteredBatch { batch, receipts, share })
     }
 
     /// Gives back the receipts of traces that go no further, and remembers why.

@@ -18,6 +18,8 @@ pub enum Decision {
     MaxAge,
     /// It reached the maximum number of spans.
     MaxSpans,
+    /// It reached the maximum number of bytes.
+    MaxBytes,
     /// Open traces needed more memory than they may have, and this one was nearest to its end.
     Memory,
 }
@@ -31,6 +33,7 @@ impl Decision {
             Decision::Expired => "expired",
             Decision::MaxAge => "max_age",
             Decision::MaxSpans => "max_spans",
+            Decision::MaxBytes => "max_bytes",
             Decision::Memory => "memory",
         }
     }
@@ -38,7 +41,7 @@ impl Decision {
     /// Whether it was decided before it was quiet, because of a bound: more of it may be about to come.
     pub fn cuts_off(self) -> bool {
         match self {
-            Decision::MaxAge | Decision::MaxSpans | Decision::Memory => true,
+            Decision::MaxAge | Decision::MaxSpans | Decision::MaxBytes | Decision::Memory => true,
             Decision::Complete | Decision::ParentMissing | Decision::Expired => false,
         }
     }
@@ -177,10 +180,16 @@ mod tests {
 
     #[test]
     fn what_was_cut_off_is_not_complete_however_closed_its_spans_are() {
-        use Decision::{Complete, Expired, MaxAge, MaxSpans, Memory, ParentMissing};
-        for (decision, complete) in
-            [(Complete, true), (ParentMissing, true), (Expired, false), (MaxAge, false), (MaxSpans, false), (Memory, false)]
-        {
+        use Decision::{Complete, Expired, MaxAge, MaxBytes, MaxSpans, Memory, ParentMissing};
+        for (decision, complete) in [
+            (Complete, true),
+            (ParentMissing, true),
+            (Expired, false),
+            (MaxAge, false),
+            (MaxSpans, false),
+            (MaxBytes, false),
+            (Memory, false),
+        ] {
             assert_eq!(decided(decision, 0, SpanState::Closed).complete(), complete, "{decision:?}");
             assert!(!decided(decision, 0, SpanState::Open).complete(), "{decision:?}");
         }

@@ -125,6 +125,9 @@ impl Pipeline for Fake {
             unreadable_values: 8,
             rejected: vec![("no_trace_id", 1), ("too_large", 9)],
             open_bytes: 4_096,
+            queued_bytes: 2_048,
+            max_queued_bytes: 8_192,
+            queue_waits: 6,
             remembered_traces: 20,
             interned_name_bytes: 300,
         }

@@ -48,7 +48,8 @@ async fn the_status_has_the_documented_keys_and_more() {
         ),
         (
             "input",
-            json!({"events": 160, "unreadable_values": 8, "no_trace_id": 1, "too_large": 9, "open_bytes": 4096, "remembered_traces": 20,
+            json!({"events": 160, "unreadable_values": 8, "no_trace_id": 1, "too_large": 9, "open_bytes": 4096, "queued_bytes": 2048, "max_queued_bytes": 8192,
+                   "queue_waits": 6, "remembered_traces": 20,
                    "interned_name_bytes": 300}),
         ),
     ] {
