@@ -3,25 +3,15 @@
 /// The exporter that a core module makes, given as WebAssembly text. It exports `memory`, `cabi_realloc` and the four functions of an exporter,
 /// each of which answers with the address of what it answers.
 pub fn exporter(module: &str) -> Vec<u8> {
-    let module = module.trim().strip_prefix("(module").expect("a module");
-    let text = format!("(component (core module $module {module} {EXPORTER})");
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
+    exporter_with(module, "")
 }
 
-/// As [`exporter`], with a state: the module exports `snapshot` and `restore`, too.
-pub fn stateful_exporter(module: &str) -> Vec<u8> {
+/// The same, with more parts of the component.
+pub fn exporter_with(module: &str, more: &str) -> Vec<u8> {
     let module = module.trim().strip_prefix("(module").expect("a module");
-    let text = format!("(component (core module $module {module} {EXPORTER} {STATE})");
+    let text = format!("(component (core module $module {module} {EXPORTER} {more})");
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
-
-const STATE: &str = r#"
-  (func $snapshot (result (list u8)) (canon lift (core func $guest "snapshot") (memory $memory)))
-  (func $restore (param "snapshot" (list u8)) (result (result (error string)))
-    (canon lift (core func $guest "restore") (memory $memory) (realloc $realloc)))
-  (instance $state (export "snapshot" (func $snapshot)) (export "restore" (func $restore)))
-  (export "meshtrace:plugin/state@0.1.0" (instance $state))
-"#;
 
 /// What is around the module: its functions with the contract's types, in an instance that exports those types under their names.
 const EXPORTER: &str = r#"

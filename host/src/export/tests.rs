@@ -441,14 +441,16 @@ async fn what_one_that_is_not_required_refuses_for_good_is_counted_and_told() {
 }
 
 /// Asks for reports all the time, as somebody who watches does.
-fn polled(stage: &Stage) -> tokio::task::JoinHandle<()> {
+fn polled(stage: &Stage) -> tokio::task::JoinSet<()> {
     let handle = stage.handle.clone();
-    tokio::spawn(async move {
+    let mut polling = tokio::task::JoinSet::new();
+    polling.spawn(async move {
         loop {
             drop(handle.report("x").await);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    })
+    });
+    polling
 }
 
 #[tokio::test]
@@ -469,7 +471,7 @@ async fn a_pause_that_was_asked_for_lasts_whoever_asks_meanwhile() {
     let polling = polled(&stage);
     stage.send(&["1"]).await;
     assert!(delivered(stage.settled(1).await));
-    polling.abort();
+    drop(polling);
     let paused = {
         let calls = calls.lock().expect("no panic");
         calls[1] - calls[0]
@@ -490,7 +492,7 @@ async fn what_failed_is_tried_again_whoever_asks_meanwhile() {
     let polling = polled(&stage);
     stage.send(&["1"]).await;
     assert!(delivered(stage.settled(1).await));
-    polling.abort();
+    drop(polling);
     stage.end().await;
 }
 

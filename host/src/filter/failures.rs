@@ -22,7 +22,7 @@ pub(super) struct Around<'a> {
 #[derive(Debug)]
 pub(super) enum Passage {
     /// With this result. Some of its traces may wait there all the same.
-    Through(Trial),
+    Through(Box<Trial>),
     /// Not yet: it waits there.
     Held,
     /// Not any more, because the host is stopping: so many traces stay with the log.
@@ -48,7 +48,7 @@ impl Seat {
         self.interrupted = false;
         if self.rests() {
             trial.give_up_all("it was not asked, having failed a moment ago");
-            return Passage::Through(trial);
+            return Passage::Through(Box::new(trial));
         }
         let status = Arc::clone(&self.status);
         while let Some(piece) = trial.pieces.pop_front() {
@@ -102,7 +102,7 @@ impl Seat {
     fn miss(&mut self, mut trial: Trial, why: String) -> Passage {
         if self.on_failure == OnFailure::Pass {
             trial.give_up_all(&why);
-            return Passage::Through(trial);
+            return Passage::Through(Box::new(trial));
         }
         trial.begin_anew();
         self.wait_for(trial, &why);
@@ -149,7 +149,7 @@ impl Seat {
                 self.back_off();
             }
         }
-        Passage::Through(trial)
+        Passage::Through(Box::new(trial))
     }
 
     /// Ends a round of a filter that everything has to pass: what was decided goes on, the rest waits.
@@ -177,7 +177,7 @@ impl Seat {
             None if works => self.retry_at = Some(Instant::now()),
             None => {}
         }
-        decided.map_or(Passage::Held, Passage::Through)
+        decided.map_or(Passage::Held, |decided| Passage::Through(Box::new(decided)))
     }
 
     /// Has a trial wait, with what waits already.
@@ -191,13 +191,11 @@ impl Seat {
                 "traces wait for the filter; it is tried until it works or is replaced"
             );
         }
-        match self.held.pop_back() {
-            None => self.held.push_back(trial),
-            Some(last) => match last.join(trial) {
-                Ok(both) => self.held.push_back(both),
-                Err((last, trial)) => self.held.extend([last, trial]),
-            },
-        }
+        let trial = match self.held.pop_back_if(|last| last.joins(&trial)) {
+            Some(last) => last.join(trial),
+            None => trial,
+        };
+        self.held.push_back(trial);
     }
 
     fn back_off(&mut self) {

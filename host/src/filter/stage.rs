@@ -233,7 +233,7 @@ impl Runner {
                 Ok(())
             }
             Passage::Through(trial) => {
-                let (mut flow, gone) = carry_out(trial, seat.on_failure, &seat.status, &mut self.names);
+                let (mut flow, gone) = carry_out(*trial, seat.on_failure, &seat.status, &mut self.names);
                 flow.passed.push(seat.id);
                 self.settle(gone)?;
                 if flow.rows.is_empty() { Ok(()) } else { self.pass_on(flow) }

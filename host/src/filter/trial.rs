@@ -91,6 +91,7 @@ impl Trial {
             .into();
             self.suspects.clear();
         }
+        self.pieces.extend(self.suspects.drain(..));
         self.begin_round();
     }
 
@@ -211,12 +212,14 @@ impl Trial {
         (Some(decided), Some(Trial { reason, ..Trial::of(waiting, pieces) }))
     }
 
-    /// Both as one, if that can be: nothing has come of either yet, and they have passed the same filters.
-    pub fn join(self, other: Trial) -> Result<Trial, (Trial, Trial)> {
+    /// Whether both can be one: nothing has come of either yet, and they have passed the same filters.
+    pub fn joins(&self, other: &Trial) -> bool {
         let untouched = |trial: &Trial| trial.answers.is_empty() && trial.failed.is_empty();
-        if !untouched(&self) || !untouched(&other) || self.flow.passed != other.flow.passed {
-            return Err((self, other));
-        }
+        untouched(self) && untouched(other) && self.flow.passed == other.flow.passed
+    }
+
+    /// Both as one, if they [join](Trial::joins).
+    pub fn join(self, other: Trial) -> Trial {
         let (first, mut pieces) = (self.flow.rows.len(), self.pieces);
         let moved = |Piece { rows, suspicion }| Piece {
             rows: first + rows.start..first + rows.end,
@@ -224,10 +227,10 @@ impl Trial {
         };
         pieces.extend(self.suspects);
         pieces.extend(other.pieces.into_iter().chain(other.suspects).map(moved));
-        Ok(Trial {
+        Trial {
             reason: other.reason.or(self.reason),
             ..Trial::of(self.flow.join(other.flow), pieces)
-        })
+        }
     }
 }
 

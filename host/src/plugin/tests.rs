@@ -207,6 +207,15 @@ fn an_answer_that_is_no_text_is_none() {
     assert_eq!(hits, vec![]);
 }
 
+/// The state of an exporter whose module has `snapshot` and `restore`.
+const STATE: &str = r#"
+  (func $snapshot (result (list u8)) (canon lift (core func $guest "snapshot") (memory $memory)))
+  (func $restore (param "snapshot" (list u8)) (result (result (error string)))
+    (canon lift (core func $guest "restore") (memory $memory) (realloc $realloc)))
+  (instance $state (export "snapshot" (func $snapshot)) (export "restore" (func $restore)))
+  (export "meshtrace:plugin/state@0.1.0" (instance $state))
+"#;
+
 #[test]
 fn a_state_that_cannot_be_had_any_more_is_the_one_that_was_kept_last() {
     let once = r#"
@@ -217,12 +226,12 @@ fn a_state_that_cannot_be_had_any_more_is_the_one_that_was_kept_last() {
             (if (global.get $asked) (then unreachable))
             (global.set $asked (i32.const 1))
             (i32.const 2048))"#;
-    let (instance, _) = started(&wat::stateful_exporter(&module(&[("definitions", once)])), Limits::default());
+    let (instance, _) = started(&wat::exporter_with(&module(&[("definitions", once)]), STATE), Limits::default());
     let mut instance = instance.expect("it starts");
     let state = Ok(Some(b"abc".to_vec()));
     assert_eq!([instance.snapshot(), instance.snapshot(), instance.snapshot()], [state.clone(), state.clone(), state]);
     let never = once.replace("(global.get $asked)", "(i32.const 1)");
-    let (instance, _) = started(&wat::stateful_exporter(&module(&[("definitions", &never)])), Limits::default());
+    let (instance, _) = started(&wat::exporter_with(&module(&[("definitions", &never)]), STATE), Limits::default());
     let refused = instance.expect("it starts").snapshot();
     assert_eq!(refused, Err("snapshot: it panicked or aborted (its log may say why)".to_owned()));
 }
