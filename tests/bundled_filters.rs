@@ -116,6 +116,31 @@ fn no_secret_leaves_while_redact_works_fails_or_is_gone() {
     assert_nothing_told(&host);
 }
 
+/// Scenario: a trace with secrets is open when it is asked for, while redact runs, and when it has been taken away.
+/// Guarantees: the answer knows the trace, its times and counts, and says that it does not tell more; neither secret is in it.
+#[test]
+fn no_secret_is_told_of_a_trace_that_is_still_open() {
+    let redis = RedisServer::start();
+    let plugins = PluginDir::new();
+    plugins.put("redact.toml", "");
+    let host = host(&redis, &plugins, "none").set("MESHTRACE_QUIET_PERIOD", "1h").start();
+    publish(&mut redis.connect(), STREAM, &traces("open", 1));
+    let open = || {
+        let answer = host.get("/trace/open-0");
+        (answer.status == 200).then(|| answer.json()).filter(|trace| trace["span_count"] == 2)
+    };
+    let asked = eventually("it is open", open);
+    plugins.remove("redact.toml");
+    plugin_when(&host, "redact", "it is gone", |redact| redact["loaded_at"].is_null());
+    let again = eventually("it is still open", open);
+    for trace in [asked, again] {
+        let told = trace.to_string();
+        assert!(!told.contains(TOKEN) && !told.contains(MAIL), "{told}");
+        assert_eq!((&trace["complete"], &trace["spans"], &trace["duration_ms"]), (&json!(false), &json!([]), &json!(250)));
+        assert!(trace["redacted"].as_str().is_some_and(|why| why.contains("a filter protects what is shown")), "{told}");
+    }
+}
+
 #[track_caller]
 fn wait_for_pending(connection: &mut Connection, entries: usize) {
     eventually("they have been read", || (pending(connection, GROUP) == entries).then_some(()));

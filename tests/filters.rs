@@ -155,7 +155,7 @@ fn a_filter_that_has_to_be_passed_holds_the_stream_until_it_works() {
     judge_when(&host, "it holds", |judge| judge["failures"].as_u64() >= Some(2));
     publish(&mut connection, STREAM, &[lone("2", "unwanted"), secret(lone("3", "wanted"))]);
     let judge = judge_when(&host, "it is tried again and again", |judge| judge["failures"].as_u64() >= Some(5));
-    assert_eq!((&judge["state"], &judge["holding"]), (&json!("holding"), &json!(PANIC)));
+    assert_eq!((&judge["state"], &judge["holding"]), (&json!("holding"), &json!(format!("{PANIC}; it fails with the trace \"1\""))));
     eventually("the others have been read", || (host.counted("entries_read") == 3).then_some(()));
     assert_all_wait(&host, &mut connection, 3);
     plugins.put("judge.toml", "on-failure = \"hold\"\n[config]\nbrave = true\n");

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{self, ApiState, Pipeline};
+use crate::budget::Budget;
 use crate::config::{Config, ExporterConfig, SourceConfig};
 use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
@@ -60,6 +61,7 @@ impl App {
             enabled,
             source,
             rules,
+            max_queued_bytes,
             exporters,
             store,
             api,
@@ -72,12 +74,13 @@ impl App {
         let api_url = format!("{}://{}", serving.scheme(), listener.local_addr()?);
         let exporter_type = exporters.kind.clone();
         let store = Arc::new(Store::new(store));
+        let budget = Arc::new(Budget::new(max_queued_bytes));
         let status = Arc::new(SourceStatus::default());
         let (stop, stopping) = watch::channel(false);
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &failed)?;
+        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &budget, &failed)?;
         let registry = Arc::new(Registry::default());
         let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
@@ -90,6 +93,7 @@ impl App {
         let stages = Arc::new(Stages {
             source: status,
             correlate,
+            budget,
             filter,
             export,
             exporter_type,
@@ -164,6 +168,7 @@ fn start_flow(
     input: mpsc::Receiver<Batch>,
     settlements: mpsc::Sender<Settlement>,
     store: &Arc<Store>,
+    budget: &Arc<Budget>,
     failed: &mpsc::Sender<anyhow::Error>,
 ) -> std::io::Result<Flow> {
     let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
@@ -176,6 +181,7 @@ fn start_flow(
         input: decided_in,
         output: kept,
         settlements: settlements.clone(),
+        store: Arc::clone(store),
         filters: Vec::new(),
         remember,
         failed: failed.clone(),
@@ -183,11 +189,10 @@ fn start_flow(
     let export = export::Export {
         input: kept_in,
         settlements: settlements.clone(),
-        store: Arc::clone(store),
         failed: failed.clone(),
     };
     Ok(Flow {
-        correlate: start_correlate(tasks, rules, input, decided, settlements)?,
+        correlate: start_correlate(tasks, rules, input, decided, settlements, store, budget)?,
         filter: filter::run(filter, tasks)?,
         export: export::run(export, tasks),
     })
@@ -200,6 +205,8 @@ fn start_correlate(
     input: mpsc::Receiver<Batch>,
     output: mpsc::Sender<Vec<correlate::Decided>>,
     settlements: mpsc::Sender<Settlement>,
+    store: &Arc<Store>,
+    budget: &Arc<Budget>,
 ) -> std::io::Result<correlate::Handle> {
     let (handle, questions) = correlate::Handle::new();
     let counters = Arc::clone(&handle.counters);
@@ -208,6 +215,8 @@ fn start_correlate(
         input,
         output,
         settlements,
+        budget: Arc::clone(budget),
+        store: Arc::clone(store),
         questions,
         counters,
     };

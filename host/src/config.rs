@@ -34,6 +34,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// When traces are decided.
     pub rules: Rules,
+    /// Bytes of decided traces that may be on their way, in all.
+    pub max_queued_bytes: usize,
     /// Which exporters run.
     pub exporters: ExporterConfig,
     /// What the query store keeps.
@@ -128,10 +130,12 @@ impl Config {
                 timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
                 max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
                 max_spans: read.get("max_trace_spans", parse::count),
+                max_bytes: read.get("max_trace_bytes", parse::count),
                 max_open_bytes: read.get("max_open_bytes", parse::count),
                 remember_ms: millis(read.get("remember", parse::duration)),
                 max_remembered: read.get("max_remembered", parse::count),
             },
+            max_queued_bytes: read.get("max_queued_bytes", parse::count),
             exporters: ExporterConfig {
                 kind: read.get("exporter_type", parse::text),
                 stats: read.get("enable_stats", parse::boolean),

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use ahash::RandomState;
 use slab::Slab;
 
+use crate::budget::Share;
 use crate::decode::Event;
 use crate::model::{Decision, Receipt, Trace, TraceId};
 use memory::Remembered;
@@ -37,6 +38,9 @@ pub struct Rules {
     pub max_age_ms: u64,
     /// A trace is decided when it has this many spans; further ones leave as late parts. 10,000.
     pub max_spans: usize,
+    /// A trace is decided when it holds this many bytes; further spans leave as late parts. 8 MiB: what a plugin answers about one trace shall fit into
+    /// its limits.
+    pub max_bytes: usize,
     /// Bytes that open traces may hold; beyond, the one that is nearest to its end is decided as it is. 512 MiB.
     pub max_open_bytes: usize,
     /// How long the id of a decided trace is remembered, so that late spans join it. 10 min.
@@ -53,6 +57,7 @@ impl Default for Rules {
             timeout_ms: 300_000,
             max_age_ms: 3_600_000,
             max_spans: 10_000,
+            max_bytes: 8 * 1024 * 1024,
             max_open_bytes: 512 * 1024 * 1024,
             remember_ms: 600_000,
             max_remembered: 5_000_000,
@@ -72,6 +77,15 @@ pub struct Decided {
     /// Whether a retry brought it back from the dead letters. Then it is decided anew: whatever is remembered of an earlier decision about this trace
     /// (that it was dropped, say) does not count. Never true of a late part.
     pub retry: bool,
+    /// What it takes of the bytes that may be on their way behind the correlator.
+    pub share: Share,
+}
+
+impl Decided {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.trace.bytes() + self.receipts.len() * size_of::<Receipt>()
+    }
 }
 
 /// The open traces, and when each is due.
@@ -136,6 +150,9 @@ impl Correlator {
         self.open_spans += open.spans().len() - spans;
         if open.spans().len() >= self.rules.max_spans {
             return self.decide(slot, Decision::MaxSpans, at_ms, decided);
+        }
+        if open.bytes() >= self.rules.max_bytes {
+            return self.decide(slot, Decision::MaxBytes, at_ms, decided);
         }
         // The earliest that it can be due. What holds it back longer is looked at when that time has come.
         let earliest_ms = at_ms.saturating_add(self.rules.quiet_ms.min(self.rules.timeout_ms));

@@ -16,10 +16,10 @@ mod value;
 
 use serde::Serialize;
 
-pub use json::JsonTrace;
+pub use json::{JsonOutline, JsonTrace};
 pub use otlp::{OtlpSpans, otlp};
 
-use crate::model::Trace;
+use crate::model::{Outline, Trace};
 
 /// The documented JSON of a decided trace (MCP Mesh's `CompletedTrace`), as one line of UTF-8 without a newline at its end.
 pub fn json(trace: &Trace) -> Vec<u8> {
@@ -29,6 +29,11 @@ pub fn json(trace: &Trace) -> Vec<u8> {
 /// The documented JSON of a trace that is not decided yet: as [`json`], but `"complete": false` whatever its spans say.
 pub fn json_open(trace: &Trace) -> Vec<u8> {
     document(&JsonTrace::open(trace))
+}
+
+/// What may be told of a trace that the filters have not decided on, in the documented shape; `redacted` says why it is not more.
+pub fn json_outline(outline: &Outline, redacted: &str) -> Vec<u8> {
+    document(&JsonOutline { outline, redacted })
 }
 
 /// The JSON that `meshctl trace` reads.

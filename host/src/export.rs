@@ -6,11 +6,13 @@
 //!
 //! Must never: know how an exporter is built, or what the log is.
 
+mod alarm;
 mod attempt;
 mod breaker;
 mod delivery;
 mod group;
 mod handle;
+mod handover;
 mod lane;
 mod room;
 mod stage;
@@ -36,6 +38,8 @@ pub struct Member {
     pub exporters: Vec<Box<dyn Exporter>>,
     /// On which terms it runs.
     pub terms: Terms,
+    /// How long it waits for the end of its predecessor's call, if it has one that runs, before it is given up.
+    pub within: Duration,
 }
 
 impl std::fmt::Debug for Member {

@@ -7,6 +7,8 @@
 pub mod api;
 pub mod app;
 pub mod batch;
+pub mod blame;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod correlate;

@@ -4,6 +4,7 @@
 
 mod id;
 mod name;
+mod outline;
 mod receipt;
 mod resource;
 mod sampling;
@@ -14,6 +15,7 @@ mod value;
 
 pub use id::{MAX_ID_BYTES, SpanId, TraceId};
 pub use name::{MAX_NAME_BYTES, Name, NameTable, Text};
+pub use outline::Outline;
 pub use receipt::Receipt;
 pub use resource::Resource;
 pub use sampling::Sampling;

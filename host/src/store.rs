@@ -10,6 +10,7 @@
 //! at the traces afterwards.
 
 mod criteria;
+mod passing;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,10 @@ use std::time::Duration;
 use ahash::RandomState;
 
 pub use criteria::Criteria;
+use passing::Passing;
 use shelf::{Removed, Shelf};
 
-use crate::model::{Trace, TraceId};
+use crate::model::{Outline, Trace, TraceId};
 
 /// A search looks at this many traces between two looks at the lock.
 const SEARCH_CHUNK: usize = 256;
@@ -77,6 +79,7 @@ pub struct Store {
     writing: Mutex<()>,
     /// A plain mutex: it is held for pushes, pops and `Arc` clones only.
     shelf: Mutex<Shelf>,
+    passing: Mutex<Passing>,
     removed: Removed<AtomicU64>,
     too_large: AtomicU64,
 }
@@ -88,6 +91,7 @@ impl Store {
             limits,
             writing: Mutex::default(),
             shelf: Mutex::default(),
+            passing: Mutex::default(),
             removed: Removed::default(),
             too_large: AtomicU64::new(0),
         }
@@ -112,8 +116,27 @@ impl Store {
             }
             self.removed.add(&shelf.shrink(&self.limits, now_unix_ms, &mut gone));
         }
+        // Only now, so that a reader who looks here after the shelf, and then there again, finds it.
+        self.withdraw(traces.iter().map(|trace| &trace.id));
         // What was removed is freed here, when nobody waits for the lock.
         drop(gone);
+    }
+
+    /// Notes traces that are decided, and about to go through the filters. Each is to be inserted or withdrawn.
+    pub fn announce<'a>(&self, traces: impl IntoIterator<Item = &'a Trace>) {
+        let mut passing = lock(&self.passing);
+        traces.into_iter().for_each(|trace| passing.add(trace));
+    }
+
+    /// Forgets traces that were announced: they have been dropped.
+    pub fn withdraw<'a>(&self, ids: impl IntoIterator<Item = &'a TraceId>) {
+        let mut passing = lock(&self.passing);
+        ids.into_iter().for_each(|id| passing.remove(id));
+    }
+
+    /// What may be told of the trace with this id while it is on its way through the filters.
+    pub fn outline(&self, id: &TraceId) -> Option<Outline> {
+        lock(&self.passing).get(id).cloned()
     }
 
     /// Removes what is older than the retention by now. Readers call it first, so that a quiet mesh does not show old traces.

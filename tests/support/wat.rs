@@ -3,8 +3,13 @@
 /// The exporter that a core module makes, given as WebAssembly text. It exports `memory`, `cabi_realloc` and the four functions of an exporter,
 /// each of which answers with the address of what it answers.
 pub fn exporter(module: &str) -> Vec<u8> {
+    exporter_with(module, "")
+}
+
+/// The same, with more parts of the component.
+pub fn exporter_with(module: &str, more: &str) -> Vec<u8> {
     let module = module.trim().strip_prefix("(module").expect("a module");
-    let text = format!("(component (core module $module {module} {EXPORTER})");
+    let text = format!("(component (core module $module {module} {EXPORTER} {more})");
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -61,6 +61,12 @@ pub struct InputSummary {
     pub rejected: Vec<(&'static str, u64)>,
     /// Bytes that open traces hold.
     pub open_bytes: u64,
+    /// Bytes of decided traces that are on their way through filters, or wait for required exporters.
+    pub queued_bytes: u64,
+    /// Bytes that they may hold.
+    pub max_queued_bytes: u64,
+    /// Times, since the start, that decided traces had to wait for some of these bytes, and reading with them.
+    pub queue_waits: u64,
     /// Ids of decided traces that are remembered.
     pub remembered_traces: u64,
     /// Bytes of texts that are kept once for all spans.

@@ -61,12 +61,17 @@ fn input(summary: InputSummary) -> Numbers {
         unreadable_values,
         rejected,
         open_bytes,
+        queued_bytes,
+        max_queued_bytes,
+        queue_waits,
         remembered_traces,
         interned_name_bytes,
     } = summary;
     let mut numbers = vec![("events", events), ("unreadable_values", unreadable_values)];
     numbers.extend(rejected);
-    numbers.extend([("open_bytes", open_bytes), ("remembered_traces", remembered_traces), ("interned_name_bytes", interned_name_bytes)]);
+    numbers.extend([("open_bytes", open_bytes), ("queued_bytes", queued_bytes)]);
+    numbers.extend([("max_queued_bytes", max_queued_bytes), ("queue_waits", queue_waits)]);
+    numbers.extend([("remembered_traces", remembered_traces), ("interned_name_bytes", interned_name_bytes)]);
     Numbers(numbers)
 }
 

@@ -14,10 +14,16 @@ use axum::routing::get;
 use super::reply::{self, Failure};
 use super::{Api, decision, now_unix_ms};
 use crate::encode;
-use crate::model::{Trace, TraceId};
+use crate::filter::FilterSummary;
+use crate::model::{Outline, Trace, TraceId};
 
 pub(super) const PATH: &str = "/trace/{id}";
 pub(super) const REGISTRY_PATH: &str = "/registry/trace/{id}";
+
+/// Why nothing more is told of an open trace.
+const OPEN: &str = "open traces show times and counts only while a filter protects what is shown: it has yet to decide on this one";
+/// Why nothing more is told of a decided trace.
+const PASSING: &str = "the trace is on its way through the filters; until they have decided on it, it shows times and counts only";
 
 pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new().route(PATH, get(documented)).route(REGISTRY_PATH, get(for_meshctl))
@@ -31,11 +37,22 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
         return api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await;
     }
     if let Some(open) = api.answer("the correlator", api.state.pipeline.open_trace(id.clone())).await? {
+        // What no filter has seen yet is not shown where filters protect somebody.
+        if api.state.pipeline.filters().filters.iter().any(FilterSummary::protects) {
+            return Ok(outlined(&Outline::of(&open), OPEN));
+        }
         return api.render(move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
     }
-    // It may have been decided between the two looks.
+    if let Some(outline) = api.state.store.outline(&id) {
+        return Ok(outlined(&outline, PASSING));
+    }
+    // It may have been stored between the two looks.
     let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
     api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
+}
+
+fn outlined(outline: &Outline, redacted: &str) -> Response {
+    reply::encoded(StatusCode::OK, encode::json_outline(outline, redacted))
 }
 
 /// A decided trace only: this shape cannot say that a trace is open, and `meshctl` asks again after a 404.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::api::{Answer, CorrelatorSummary, ExportersSummary, FiltersSummary, InputSummary, Pipeline, PluginsSummary};
+use crate::budget::Budget;
 use crate::model::{Name, Trace, TraceId};
 use crate::plugin::Registry;
 use crate::source::{SourceStatus, StatusSnapshot};
@@ -15,6 +16,7 @@ use crate::{correlate, export, filter};
 pub struct Stages {
     pub(super) source: Arc<SourceStatus>,
     pub(super) correlate: correlate::Handle,
+    pub(super) budget: Arc<Budget>,
     pub(super) filter: filter::Handle,
     pub(super) export: export::Handle,
     pub(super) exporter_type: String,
@@ -23,15 +25,9 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// Traces and late parts exported so far.
+    /// Traces and late parts that every exporter has taken which they wait for; dead letters are none.
     pub fn exported(&self) -> u64 {
-        self.export
-            .summaries()
-            .iter()
-            .filter(|exporter| exporter.required)
-            .map(|exporter| exporter.exported + exporter.rejected)
-            .min()
-            .unwrap_or_else(|| self.export.handed_on())
+        self.export.delivered()
     }
 }
 
@@ -93,6 +89,9 @@ impl Pipeline for Stages {
             unreadable_values: load(&counters.unreadable_values),
             rejected: counters.rejected().collect(),
             open_bytes: summary.open_bytes as u64,
+            queued_bytes: self.budget.used_bytes() as u64,
+            max_queued_bytes: self.budget.max_bytes() as u64,
+            queue_waits: self.budget.waits(),
             remembered_traces: summary.remembered as u64,
             interned_name_bytes: Name::interned_bytes(),
         }

@@ -111,10 +111,22 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_trace_age", "MESHTRACE_MAX_TRACE_AGE", "1h", "A trace that never falls quiet is decided at this age"),
     setting("max_trace_spans", "MESHTRACE_MAX_TRACE_SPANS", "10000", "A trace is decided when it has this many spans"),
     setting(
+        "max_trace_bytes",
+        "MESHTRACE_MAX_TRACE_BYTES",
+        "8388608",
+        "A trace is decided when it holds this many bytes; filters need limits to match",
+    ),
+    setting(
         "max_open_bytes",
         "MESHTRACE_MAX_OPEN_BYTES",
         "536870912",
         "Bytes that open traces may hold; beyond, those nearest to their end are decided early",
+    ),
+    setting(
+        "max_queued_bytes",
+        "MESHTRACE_MAX_QUEUED_BYTES",
+        "268435456",
+        "Bytes of decided traces that may wait for filters and required exporters; beyond, nothing more is read",
     ),
     setting("remember", "MESHTRACE_REMEMBER", "10m", "How long the id of a decided trace is remembered, so that late spans join it"),
     setting("max_remembered", "MESHTRACE_MAX_REMEMBERED", "5000000", "How many ids are remembered at most"),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ahash::RandomState;
 
 use super::{Decided, Rules};
+use crate::budget::Share;
 use crate::decode::Retry;
 use crate::model::{Decision, Receipt, Span, SpanId, SpanState, Trace, TraceId};
 
@@ -113,6 +114,7 @@ impl OpenTrace {
             trace: Trace::new(self.id, self.part, decision, self.spans),
             receipts: self.receipts,
             at_ms,
+            share: Share::default(),
         }
     }
 }

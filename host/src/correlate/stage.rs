@@ -1,14 +1,17 @@
 //! The stage: batches of entries in, decided traces out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Correlator, Decided, Rules};
+use crate::budget::Budget;
 use crate::decode::{Decoder, Reject};
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{Batch, Entry, Fate, Settlement};
+use crate::store::Store;
 
 /// What the stage is made of.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub struct Correlate {
     pub output: mpsc::Sender<Vec<Decided>>,
     /// For entries that are no events.
     pub settlements: mpsc::Sender<Settlement>,
+    /// What traces behind this stage may hold together: it waits for room.
+    pub budget: Arc<Budget>,
+    /// Told of what is decided, so that it can be asked for until the filters have seen it.
+    pub store: Arc<Store>,
     /// Questions about open traces.
     pub questions: mpsc::Receiver<Question>,
     /// Counted here, read by the API.
@@ -37,7 +44,7 @@ pub struct Counters {
     /// Parts above 0.
     pub late_parts: AtomicU64,
     rejected: [AtomicU64; 5],
-    decided: [AtomicU64; 6],
+    decided: [AtomicU64; 7],
     open_traces: AtomicU64,
     open_spans: AtomicU64,
     open_bytes: AtomicU64,
@@ -47,8 +54,17 @@ pub struct Counters {
 }
 
 const REJECTS: [&str; 5] = ["no_trace_id", "no_span_id", "unknown_event", "too_large", "too_many_fields"];
-const DECISIONS: [Decision; 6] =
-    [Decision::Complete, Decision::ParentMissing, Decision::Expired, Decision::MaxAge, Decision::MaxSpans, Decision::Memory];
+const DECISIONS: [Decision; 7] = [
+    Decision::Complete,
+    Decision::ParentMissing,
+    Decision::Expired,
+    Decision::MaxAge,
+    Decision::MaxSpans,
+    Decision::MaxBytes,
+    Decision::Memory,
+];
+/// Bytes of decided traces that are sent on together, at most, unless one alone has more.
+const PORTION_BYTES: usize = 8 * 1024 * 1024;
 
 impl Counters {
     fn reject(&self, reject: &Reject) {
@@ -152,6 +168,8 @@ pub async fn run(stage: Correlate) {
         mut input,
         output,
         settlements,
+        budget,
+        store,
         mut questions,
         counters,
     } = stage;
@@ -177,6 +195,8 @@ pub async fn run(stage: Correlate) {
         counters.events.fetch_add((batch.len() - rejected.len()) as u64, Ordering::Relaxed);
         counters.unreadable_values.store(decoder.unreadable_values(), Ordering::Relaxed);
         decided.iter().for_each(|decided| counters.decide(&decided.trace));
+        // Before the next question is answered: it is open no more.
+        store.announce(decided.iter().map(|decided| &decided.trace));
         counters.publish(&correlator.summary());
         for (settlement, reject) in rejected {
             counters.reject(&reject);
@@ -185,7 +205,7 @@ pub async fn run(stage: Correlate) {
                 return;
             }
         }
-        if !decided.is_empty() && !hand_on(&output, decided, &correlator, &mut questions).await {
+        if !decided.is_empty() && !hand_on(&output, decided, &budget, &correlator, &mut questions).await {
             return;
         }
     }
@@ -213,23 +233,50 @@ fn take(
     }
 }
 
-/// Sends on, answering questions while the next stage has no room. Returns false when that stage has ended.
+/// Sends on, in portions for which there is room, answering questions meanwhile. Returns false when the next stage has ended.
 async fn hand_on(
     output: &mpsc::Sender<Vec<Decided>>,
     decided: Vec<Decided>,
+    budget: &Budget,
     correlator: &Correlator,
     questions: &mut mpsc::Receiver<Question>,
 ) -> bool {
+    let mut decided = VecDeque::from(decided);
+    while !decided.is_empty() {
+        let (mut portion, sizes) = cut(&mut decided, PORTION_BYTES.min(budget.max_bytes()));
+        let mut share = meanwhile(correlator, questions, budget.take(sizes.iter().sum())).await;
+        for (decided, bytes) in portion.iter_mut().zip(sizes) {
+            decided.share = share.split(bytes);
+        }
+        match meanwhile(correlator, questions, output.reserve()).await {
+            Ok(room) => room.send(portion),
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// The first ones that hold no more than so many bytes, one at least, and what each takes of the budget.
+fn cut(decided: &mut VecDeque<Decided>, max_bytes: usize) -> (Vec<Decided>, Vec<usize>) {
+    let (mut sizes, mut sum) = (Vec::new(), 0);
+    for decided in decided.iter() {
+        let bytes = Budget::rounded(decided.bytes());
+        sum += bytes;
+        if sum > max_bytes && !sizes.is_empty() {
+            break;
+        }
+        sizes.push(bytes);
+    }
+    (decided.drain(..sizes.len()).collect(), sizes)
+}
+
+/// Waits for `work`, answering questions.
+async fn meanwhile<T>(correlator: &Correlator, questions: &mut mpsc::Receiver<Question>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             biased;
-            room = output.reserve() => match room {
-                Ok(room) => {
-                    room.send(decided);
-                    return true;
-                }
-                Err(_) => return false,
-            },
+            done = &mut work => return done,
             Some(question) = questions.recv() => answer(correlator, Some(question)),
         }
     }
@@ -239,5 +286,48 @@ fn answer(correlator: &Correlator, question: Option<Question>) {
     if let Some((id, answer)) = question {
         // Who asked may have gone away meanwhile.
         drop(answer.send(correlator.open_trace(&id)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::sample;
+    use crate::model::Text;
+
+    fn decided(id: &str, bytes: usize) -> Decided {
+        let mut span = sample::span("a");
+        span.error = Text::own(&"x".repeat(bytes));
+        Decided {
+            trace: sample::trace(id, vec![span]),
+            receipts: Vec::new(),
+            at_ms: 0,
+            retry: false,
+            share: crate::budget::Share::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_bytes_go_on_than_there_is_room_for_and_questions_are_answered() {
+        let (budget, correlator) = (Budget::new(1024 * 1024), Correlator::new(Rules::default()));
+        let (output, mut sent) = mpsc::channel(100);
+        let (asks, mut questions) = mpsc::channel(1);
+        let all = (0..10).map(|at| decided(&at.to_string(), 400 * 1024)).chain([decided("large", 4 * 1024 * 1024)]).collect();
+        let handing = async { assert!(hand_on(&output, all, &budget, &correlator, &mut questions).await) };
+        let taking = async {
+            let mut taken = 0;
+            while taken < 11 {
+                let portion = sent.recv().await.expect("a portion");
+                let (answer, asked) = oneshot::channel();
+                asks.send((TraceId::parse("?"), answer)).await.expect("it runs");
+                if taken + portion.len() < 11 {
+                    assert!(asked.await.expect("an answer").is_none(), "it waits for room, and answers");
+                }
+                assert!(budget.used_bytes() <= budget.max_bytes() && sent.is_empty());
+                taken += portion.len();
+            }
+        };
+        tokio::join!(handing, taking);
+        assert_eq!((budget.used_bytes(), budget.waits()), (0, 5));
     }
 }

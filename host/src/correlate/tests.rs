@@ -207,6 +207,17 @@ fn the_memory_bound_decides_what_is_nearest_to_its_end() {
 }
 
 #[test]
+fn a_trace_of_too_many_bytes_leaves_in_parts() {
+    let rules = Rules { max_bytes: 10_000, ..Rules::default() };
+    let spans = (0..200).map(|n| (S, event("t", &n.to_string(), None, SpanState::Closed)));
+    let decided = feed(&mut Correlator::new(rules), spans, 100 * S);
+    let (last, cut) = decided.split_last().expect("parts");
+    assert!(cut.len() > 2 && cut.iter().all(|part| part.trace.decision == Decision::MaxBytes && part.bytes() < 11_000));
+    assert_eq!((last.trace.decision, last.trace.part as usize), (Decision::Complete, cut.len()));
+    assert_eq!(decided.iter().map(|part| part.trace.spans.len()).sum::<usize>(), 200);
+}
+
+#[test]
 fn no_more_is_remembered_than_may_be() {
     let rules = Rules { max_remembered: 10, ..Rules::default() };
     let mut correlator = Correlator::new(rules);

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::scalar::{Millis, Rfc3339, Shown, success};
 use super::value::Attributes;
 use crate::go_duration::GoDuration;
-use crate::model::{Span, SpanId, SpanState, Text, Trace, TraceId};
+use crate::model::{Outline, Span, SpanId, SpanState, Text, Trace, TraceId};
 
 /// A trace that serialises as the documented JSON; also within a larger document.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct JsonTrace<'a> {
 }
 
 impl<'a> JsonTrace<'a> {
-    /// A decided trace: complete if every span was seen to end.
+    /// A decided trace: complete if every span was seen to end, and no bound cut it off.
     pub fn decided(trace: &'a Trace) -> Self {
         JsonTrace { trace, decided: true }
     }
@@ -50,6 +50,38 @@ impl Serialize for JsonTrace<'_> {
                 filter: &sampling.filter,
                 reason: sampling.reason.as_deref(),
             }),
+            redacted: None,
+        };
+        document.serialize(serializer)
+    }
+}
+
+/// What may be told of a trace that the filters have not decided on, in the documented shape: without spans and names, and never complete.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonOutline<'a> {
+    /// What may be told.
+    pub outline: &'a Outline,
+    /// Why not more, for people.
+    pub redacted: &'a str,
+}
+
+impl Serialize for JsonOutline<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let outline = self.outline;
+        let document = Document {
+            trace_id: Shown(&outline.id),
+            spans: Spans(&[]),
+            start_time: outline.start.map(Rfc3339),
+            end_time: outline.end.map(Rfc3339),
+            duration: outline.duration_nanos.map(|nanos| Shown(GoDuration(nanos))),
+            duration_ms: outline.duration_nanos.map(Millis),
+            success: outline.failed_spans == 0,
+            complete: false,
+            span_count: outline.spans,
+            agent_count: outline.agents,
+            agents: Vec::new(),
+            sampling: None,
+            redacted: Some(self.redacted),
         };
         document.serialize(serializer)
     }
@@ -72,6 +104,9 @@ struct Document<'a> {
     /// Not in the documents either: which filter decided that the trace is here, when one had an opinion.
     #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<SamplingDocument<'a>>,
+    /// Nor in the documents: why spans and names are not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -147,8 +182,8 @@ mod tests {
 
     use serde_json::{Value as Json, json};
 
-    use super::super::{json as encoded, json_open, sample};
-    use crate::model::{Decision, Sampling, Trace, TraceId};
+    use super::super::{json as encoded, json_open, json_outline, sample};
+    use crate::model::{Decision, Outline, Sampling, Trace, TraceId};
 
     fn read(bytes: &[u8]) -> Json {
         serde_json::from_slice(bytes).unwrap()
@@ -186,6 +221,21 @@ mod tests {
         trace.spans.truncate(2);
         assert_eq!(read(&encoded(&trace))["complete"], true);
         assert_eq!(read(&json_open(&trace))["complete"], false);
+        trace.decision = Decision::MaxSpans;
+        assert_eq!(read(&encoded(&trace))["complete"], false, "what was cut off is not either");
+    }
+
+    #[test]
+    fn an_outline_has_the_documented_shape_and_nothing_that_agents_wrote() {
+        let redacted = "not yet";
+        let outline = Outline::of(&sample::documented());
+        let text = String::from_utf8(json_outline(&outline, redacted)).unwrap();
+        let expected = json!({
+            "trace_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890", "spans": [],
+            "start_time": "2024-01-01T10:00:00Z", "end_time": "2024-01-01T10:00:00.300Z", "duration": "300ms", "duration_ms": 300,
+            "success": false, "complete": false, "span_count": 3, "agent_count": 2, "agents": [], "redacted": "not yet",
+        });
+        assert_eq!(text, expected.to_string());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! One attempt at a delivery: offered, repeated, halved, until each trace has been taken, refused, or seen to make the call fail.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::group::Item;
 use super::lane::{Lane, Waited};
-use super::suspects::{Attempt, Work};
+use super::suspects::{Portion, Work};
 use super::{Outcome, RowOutcome};
+use crate::blame::Judgement;
 use crate::patience::PAUSE;
 
 /// What is left of a round.
@@ -23,51 +25,46 @@ enum Round {
 impl Lane {
     /// Offers rows until each has been taken, refused, or seen to make the call fail; or until there is no going on.
     ///
-    /// Rows with which a call failed are offered again in halves, down to the one that does it. That one is refused for good only if the exporter
-    /// takes other traces: see [`super::suspects::Suspects`].
-    pub(super) fn attempt(&mut self, work: Work) -> Attempt {
+    /// Rows with which a call failed are offered again in halves, down to the one that does it, which is kept under suspicion until it is known whose fault
+    /// that is. `lone`: there is nothing else that could show it.
+    pub(super) fn attempt(&mut self, work: Work, lone: bool) {
         let Work { item, mut portions } = work;
-        let mut attempt = Attempt {
-            item: item.clone(),
-            works: false,
-            failed: Vec::new(),
-            rest: std::collections::VecDeque::new(),
-        };
+        let mut suspects = VecDeque::new();
         let mut pause = PAUSE.0;
-        while let Some(rows) = portions.pop_front() {
+        while let Some(Portion { rows, suspicion }) = portions.pop_front() {
             match self.offer(&item, rows) {
-                Round::Done => attempt.works = true,
+                Round::Done => {}
                 Round::Again(rows, _) | Round::Killed(rows, _) if self.is_ending() => self.leave_behind(&item, rows),
                 // Waited for elsewhere, and longer.
-                Round::Again(rows, _) if self.breaker.is_open() => portions.push_front(rows),
+                Round::Again(rows, _) if self.breaker.is_open() => portions.push_front(Portion { rows, suspicion }),
                 Round::Again(rows, asked) => {
                     if self.wait(asked, pause) == Waited::Stop {
-                        return Attempt { failed: Vec::new(), ..attempt };
+                        return;
                     }
                     pause = (pause * 2).min(PAUSE.1);
-                    portions.push_front(rows);
+                    portions.push_front(Portion { rows, suspicion });
                 }
-                Round::Killed(..) if !self.patience.lasts(Duration::ZERO) => return Attempt { failed: Vec::new(), ..attempt },
+                Round::Killed(..) if !self.patience.lasts(Duration::ZERO) => return,
                 Round::Killed(rows, _) if rows.len() > 1 => {
                     let (left, right) = rows.split_at(rows.len() / 2);
-                    portions.push_back(left.to_vec());
-                    portions.push_back(right.to_vec());
+                    // Depth first: one that cannot take many at once takes few before its failures in a row open the breaker.
+                    portions.push_front(Portion::new(right.to_vec()));
+                    portions.push_front(Portion::new(left.to_vec()));
                 }
-                Round::Killed(rows, reason) => attempt.failed.extend(rows.into_iter().map(|row| (row, reason.clone()))),
+                Round::Killed(rows, reason) => {
+                    let lone = lone && portions.is_empty() && suspects.is_empty();
+                    match self.blame.judge(suspicion, lone, Instant::now()) {
+                        Judgement::Guilty => self.bury(&item, rows, &reason),
+                        Judgement::Suspected(suspicion) => suspects.push_back(Portion { rows, suspicion: Some(suspicion) }),
+                    }
+                }
             }
             if self.breaker.is_open() && !self.is_ending() {
-                attempt.rest = portions;
                 break;
             }
         }
-        attempt.works |= attempt.failed.len() == 1 && self.took_others_since_last_burial();
-        attempt
-    }
-
-    /// One trace alone is to blame if the exporter has taken others since it last blamed one.
-    fn took_others_since_last_burial(&self) -> bool {
-        let status = &self.group.status;
-        status.exported.load(Ordering::Relaxed) > status.exported_at_burial.load(Ordering::Relaxed)
+        suspects.extend(portions);
+        self.suspects.put(Work { item, portions: suspects });
     }
 
     fn offer(&mut self, item: &Item, rows: Vec<usize>) -> Round {
@@ -81,10 +78,13 @@ impl Lane {
         }
         match outcome {
             Outcome::Delivered => {
+                self.blame.worked();
                 self.finish(item, rows.into_iter().map(|row| (row, None)).collect(), true);
                 Round::Done
             }
             Outcome::Rejected(reason) => {
+                self.blame.worked();
+                self.note_refusal(item, rows.len(), &reason);
                 self.finish(item, rows.into_iter().map(|row| (row, Some(reason.clone()))).collect(), true);
                 Round::Done
             }
@@ -98,7 +98,7 @@ impl Lane {
             }
             Outcome::Failed(reason) => {
                 status.failures.fetch_add(1, Ordering::Relaxed);
-                status.hold(Some(reason.clone()));
+                self.hold(&reason);
                 tracing::error!(plugin = self.group.name, traces = rows.len(), reason, "the exporter failed; it starts afresh");
                 Round::Killed(rows, reason)
             }
@@ -118,8 +118,14 @@ impl Lane {
                     self.note_retry(&outcome.reason);
                     None
                 }
-                None => Some(Some(outcome.reason)),
+                None => {
+                    self.note_refusal(item, 1, &outcome.reason);
+                    Some(Some(outcome.reason))
+                }
             };
+        }
+        if again.len() < rows.len() {
+            self.blame.worked();
         }
         self.finish(item, rows.iter().zip(fates).filter_map(|(row, fate)| Some((*row, fate?))).collect(), true);
         if again.is_empty() { Round::Done } else { Round::Again(again, after) }
@@ -139,12 +145,26 @@ impl Lane {
         }
     }
 
+    /// Says what was refused for good. Of an exporter that traces wait for that becomes a dead letter; the others' say does not count, so of theirs there
+    /// is nothing but this.
+    fn note_refusal(&self, item: &Item, traces: usize, reason: &str) {
+        if self.group.status.note_error(reason) {
+            let lost = if item.counts { "they become dead letters" } else { "they are lost to it, which is not required" };
+            tracing::warn!(plugin = self.group.name, traces, reason, "the exporter refused traces for good; {lost}");
+        }
+    }
+
     fn note_retry(&self, reason: &str) {
-        let status = &self.group.status;
-        status.retries.fetch_add(1, Ordering::Relaxed);
+        self.group.status.retries.fetch_add(1, Ordering::Relaxed);
         // One line when it begins, not one for every attempt.
-        if status.hold(Some(reason.to_owned())) {
+        if self.hold(reason) {
             tracing::warn!(plugin = self.group.name, reason, "the exporter cannot take traces at the moment; trying again");
         }
+    }
+
+    /// Says why traces wait for this lane. Returns whether they did not before.
+    fn hold(&self, reason: &str) -> bool {
+        self.group.status.note_error(reason);
+        self.status.hold(Some(reason.to_owned()))
     }
 }

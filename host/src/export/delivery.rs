@@ -1,10 +1,13 @@
 //! Who has taken what: a batch on its way through all exporters.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
 use crate::batch::TraceBatch;
+use crate::budget::Share;
+use crate::filter::FilteredBatch;
 use crate::model::Receipt;
 use crate::source::{Fate, Settlement};
 
@@ -12,8 +15,25 @@ use crate::source::{Fate, Settlement};
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub batch: Arc<TraceBatch>,
-    rows: Mutex<Vec<Row>>,
-    settlements: mpsc::Sender<Settlement>,
+    rows: Mutex<Rows>,
+    way_back: WayBack,
+}
+
+/// Where receipts go, and where it is counted that their traces have been delivered.
+#[derive(Debug, Clone)]
+pub(super) struct WayBack {
+    pub settlements: mpsc::Sender<Settlement>,
+    pub delivered: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Rows {
+    all: Vec<Row>,
+    /// Those that some exporter has yet to take.
+    unsettled: usize,
+    /// What the batch takes of the bytes that may be on their way; given back when all is settled. What exporters that nobody waits for keep of it
+    /// longer counts as theirs.
+    share: Share,
 }
 
 #[derive(Debug)]
@@ -24,14 +44,17 @@ struct Row {
 }
 
 impl Delivery {
-    /// `receipts` are those of each trace of the batch, `exporters` how many have to take it.
-    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
-        let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
-        Delivery {
-            batch,
-            rows: Mutex::new(rows),
-            settlements,
-        }
+    /// A batch for so many exporters.
+    pub fn new(filtered: FilteredBatch, exporters: usize, way_back: WayBack) -> Delivery {
+        let FilteredBatch { batch, receipts, share } = filtered;
+        let all: Vec<Row> = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
+        let rows = Rows { unsettled: all.len(), all, share };
+        Delivery { batch, rows: Mutex::new(rows), way_back }
+    }
+
+    /// Bytes of its traces.
+    pub fn bytes(&self) -> usize {
+        self.batch.traces().iter().map(|trace| trace.bytes()).sum()
     }
 
     /// All rows of the batch.
@@ -43,10 +66,10 @@ impl Delivery {
     /// Traces that no exporter is left to take are settled.
     pub fn done(&self, plugin: &str, rows: impl IntoIterator<Item = (usize, Option<String>)>) -> Vec<Settlement> {
         let mut settled = Vec::new();
-        let mut all = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, reason) in rows {
             // A row that nobody is waited for has been settled: a receipt is used once.
-            let Some(row) = all.get_mut(at).filter(|row| row.waiting > 0) else { continue };
+            let Some(row) = own.all.get_mut(at).filter(|row| row.waiting > 0) else { continue };
             if let Some(reason) = reason {
                 row.dead = Some(Fate::Dead {
                     stage: "export",
@@ -57,22 +80,30 @@ impl Delivery {
             }
             row.waiting -= 1;
             if row.waiting == 0 {
-                settled.push(row.settle());
+                settled.push(self.settled(row));
+                own.unsettled -= 1;
             }
+        }
+        if own.unsettled == 0 {
+            drop(std::mem::take(&mut own.share));
         }
         settled
     }
 
     /// Settles all rows of a batch that no exporter has to take.
     pub async fn settle_unwanted(&self) {
-        let settled = self.rows.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Row::settle).collect();
+        let settled = {
+            let mut own = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            (own.unsettled, own.share) = (0, Share::default());
+            own.all.iter_mut().map(|row| self.settled(row)).collect()
+        };
         self.settle(settled).await;
     }
 
     /// Hands settlements to the source. It takes them whatever happens to traces, so this waits only for Redis.
     pub async fn settle(&self, settled: Vec<Settlement>) {
         for settlement in settled {
-            if self.settlements.send(settlement).await.is_err() {
+            if self.way_back.settlements.send(settlement).await.is_err() {
                 return;
             }
         }
@@ -81,18 +112,21 @@ impl Delivery {
     /// [`Delivery::settle`] from an exporter's thread.
     pub fn settle_blocking(&self, settled: Vec<Settlement>) {
         for settlement in settled {
-            if self.settlements.blocking_send(settlement).is_err() {
+            if self.way_back.settlements.blocking_send(settlement).is_err() {
                 return;
             }
         }
     }
-}
 
-impl Row {
-    fn settle(&mut self) -> Settlement {
+    /// What becomes of a row that nobody is waited for any more.
+    fn settled(&self, row: &mut Row) -> Settlement {
+        let fate = row.dead.take().unwrap_or(Fate::Delivered);
+        if matches!(fate, Fate::Delivered) {
+            self.way_back.delivered.fetch_add(1, Ordering::Relaxed);
+        }
         Settlement {
-            receipts: std::mem::take(&mut self.receipts),
-            fate: self.dead.take().unwrap_or(Fate::Delivered),
+            receipts: std::mem::take(&mut row.receipts),
+            fate,
         }
     }
 }

@@ -17,7 +17,8 @@ pub struct Handle {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub means: Means,
-    pub exported: AtomicU64,
+    /// Trace parts that every required exporter has taken.
+    pub delivered: Arc<AtomicU64>,
     groups: Mutex<Vec<Arc<Group>>>,
 }
 
@@ -25,7 +26,7 @@ impl Shared {
     pub fn new(means: Means) -> Shared {
         Shared {
             means,
-            exported: AtomicU64::new(0),
+            delivered: Arc::default(),
             groups: Mutex::default(),
         }
     }
@@ -49,13 +50,13 @@ impl Handle {
     /// with what waits for it and with what it has not been able to deliver.
     ///
     /// # Errors
-    /// Why it cannot take over; then its predecessor keeps running. Or that the system has no thread for it.
+    /// Why it cannot take over, or could not in time; then its predecessor keeps running. Or that the system has no thread for it.
     pub async fn put(&self, member: Member) -> Result<(), String> {
-        let Member { name, exporters, terms } = member;
+        let Member { name, exporters, terms, within } = member;
         let means = &self.shared.means;
         let no_thread = |error: std::io::Error| format!("there is no thread for the exporter: {error}");
         if let Some(group) = self.shared.find(&name) {
-            let more = group.swap(exporters).await?;
+            let more = group.swap(exporters, within).await?;
             group.set_terms(terms);
             return group.start(more, means).map_err(no_thread);
         }
@@ -76,9 +77,9 @@ impl Handle {
         }
     }
 
-    /// Traces and late parts that have been handed to the exporters.
-    pub fn handed_on(&self) -> u64 {
-        self.shared.exported.load(Ordering::Relaxed)
+    /// Traces and late parts that every exporter has taken which they wait for. Never falls, whichever exporters come and go.
+    pub fn delivered(&self) -> u64 {
+        self.shared.delivered.load(Ordering::Relaxed)
     }
 
     /// What each exporter has done, by name.

@@ -2,22 +2,25 @@
 //! between two batches.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Exporter;
+use super::alarm::Alarm;
 use super::breaker::Breaker;
 use super::group::{Group, Item, Means};
-use super::suspects::{Attempt, Failed, Suspects, Work};
-use crate::batch::Numbers;
+use super::handover::Handover;
+use super::status::LaneStatus;
+use super::suspects::{Portion, Suspects, Work};
+use crate::blame::Blame;
 use crate::patience::{PAUSE, Patience, jittered};
 
-/// The longest pause that an exporter may ask for.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The longest pause that an exporter may ask for. Traces wait for it meanwhile, and so, when its queue is full, does the stream: nobody knows how long
+/// that is but who asked, and one that asks for a day by mistake shall not stand still for a day.
+const PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// Asks for the exporter's report.
 pub(super) type ReportRequest = oneshot::Sender<Result<Option<String>, String>>;
@@ -26,7 +29,7 @@ pub(super) type ReportRequest = oneshot::Sender<Result<Option<String>, String>>;
 pub(super) enum Control {
     Report(ReportRequest),
     /// Another exporter takes over.
-    Swap(Box<dyn Exporter>, oneshot::Sender<Result<(), String>>),
+    Swap(Handover),
     /// The lane is one too many.
     End,
     /// Something has changed.
@@ -38,33 +41,17 @@ pub(super) struct Lane {
     pub(super) exporter: Box<dyn Exporter>,
     pub(super) patience: Arc<Patience>,
     pub(super) breaker: Breaker,
+    pub(super) blame: Blame,
+    pub(super) suspects: Suspects,
+    pub(super) runtime: Runtime,
     control: mpsc::Receiver<Control>,
-    runtime: Runtime,
-    suspects: Suspects,
     /// Whether this lane is one too many.
     surplus: bool,
-    /// The exporter's own numbers, for people.
-    numbers: Arc<Mutex<Numbers>>,
+    /// What it says of itself, for people.
+    pub(super) status: Arc<LaneStatus>,
+    /// When what is under suspicion is offered again. Kept over whatever else the lane does meanwhile: a question begins no pause anew.
+    pub(super) again_at: Option<Instant>,
     alarm: Alarm,
-}
-
-/// Tells when the thread ends by a fault of this program.
-struct Alarm {
-    name: String,
-    failed: mpsc::Sender<anyhow::Error>,
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let error = anyhow::anyhow!(
-                "the thread of the exporter {:?} ended by a fault of this program; what is pending is read again at the next start",
-                self.name
-            );
-            // Full: the host ends for another reason already.
-            drop(self.failed.try_send(error));
-        }
-    }
 }
 
 /// How a pause ended.
@@ -74,6 +61,15 @@ pub(super) enum Waited {
     GoOn,
     /// The host is stopping: what is left stays with the log.
     Stop,
+}
+
+/// What an order came to.
+#[derive(PartialEq)]
+pub(super) enum Effect {
+    /// All is as it was.
+    None,
+    /// Somebody else takes the rows from now on.
+    Changed,
 }
 
 enum Next {
@@ -89,17 +85,19 @@ impl Lane {
             name: group.name.clone(),
             failed: means.failed.clone(),
         };
-        let numbers = group.status.join();
+        let status = group.status.join();
         Lane {
             group,
             exporter,
             patience: Arc::clone(&means.patience),
             breaker: Breaker::default(),
+            blame: Blame::default(),
+            suspects: Suspects::new(),
             control,
             runtime: means.tasks.runtime(),
-            suspects: Suspects::new(),
             surplus: false,
-            numbers,
+            status,
+            again_at: None,
             alarm,
         }
     }
@@ -111,9 +109,11 @@ impl Lane {
                 self.suspects = Suspects::new();
             }
             match self.next() {
-                Next::Control(control) => self.obey(control),
+                Next::Control(control) => {
+                    self.obey(control);
+                }
                 Next::Item(item) => {
-                    self.group.room.leave();
+                    self.group.left_queue(&item);
                     let work = self.portions(item);
                     self.deliver(vec![work]);
                 }
@@ -129,7 +129,11 @@ impl Lane {
 
     fn next(&mut self) -> Next {
         let pause = self.pause();
-        let suspicious = !self.suspects.is_empty();
+        let again_at = match self.suspects.is_empty() {
+            true => None,
+            false => Some(*self.again_at.get_or_insert_with(|| Instant::now() + jittered(pause))),
+        };
+        let suspicious = again_at.is_some();
         // What nothing more can come of is looked through all the same, lest the end of the queue be missed.
         let ending = self.group.is_leaving() || !self.patience.lasts(pause);
         let takes = ending || !suspicious || !self.breaker.is_open() && self.suspects.has_room();
@@ -139,7 +143,7 @@ impl Lane {
                 Some(control) = self.control.recv() => Next::Control(control),
                 item = self.group.items.recv(), if takes => item.map_or(Next::End, Next::Item),
                 () = self.patience.ends_before(Instant::now() + pause), if !ending => Next::Control(Control::Look),
-                () = tokio::time::sleep(jittered(pause)), if suspicious => Next::Again,
+                () = sleep_until(again_at), if suspicious => Next::Again,
             }
         })
     }
@@ -152,12 +156,13 @@ impl Lane {
     /// The rows of a delivery in calls of the size that the plugin wants.
     fn portions(&self, item: Item) -> Work {
         let rows = item.rows.clone().unwrap_or_else(|| item.delivery.all_rows());
-        let portions = rows.chunks(self.group.max_traces()).map(<[usize]>::to_vec).collect();
+        let portions = rows.chunks(self.group.max_traces()).map(|rows| Portion::new(rows.to_vec())).collect();
         Work { item, portions }
     }
 
     /// Offers what is under suspicion again; while the breaker is open one trace only, of a new batch if there is one.
     fn try_again(&mut self) {
+        self.again_at = None;
         if !self.breaker.is_open() {
             let work = self.suspects.take();
             return self.deliver(work);
@@ -165,104 +170,95 @@ impl Lane {
         let fresh = self.suspects.has_room().then(|| self.group.items.try_recv().ok()).flatten();
         let work = match fresh {
             Some(item) => {
-                self.group.room.leave();
+                self.group.left_queue(&item);
                 self.portions(item)
             }
             None => {
                 let mut all = self.suspects.take().into_iter();
                 let Some(first) = all.next() else { return };
-                all.for_each(|work| self.suspects.put_back(work));
+                all.for_each(|work| self.suspects.put(work));
                 first
             }
         };
         let Work { item, mut portions } = work;
-        let Some(first) = portions.pop_front() else { return };
-        let (probe, others) = first.split_at(1.min(first.len()));
+        let Some(Portion { mut rows, suspicion }) = portions.pop_front() else { return };
+        let others = rows.split_off(1.min(rows.len()));
         if !others.is_empty() {
-            portions.push_front(others.to_vec());
+            portions.push_front(Portion::new(others));
         }
-        if !portions.is_empty() {
-            self.suspects.put_back(Work { item: item.clone(), portions });
-        }
-        self.deliver(vec![Work {
-            item,
-            portions: VecDeque::from([probe.to_vec()]),
-        }]);
+        self.suspects.put(Work { item: item.clone(), portions });
+        let portions = VecDeque::from([Portion { rows, suspicion }]);
+        self.deliver(vec![Work { item, portions }]);
     }
 
-    /// Offers these rows of deliveries, and buries what is found guilty by it.
+    /// Offers these rows of deliveries, and then those under suspicion about which that tells something.
     fn deliver(&mut self, mut work: Vec<Work>) {
+        let before = self.blame.successes();
         while !work.is_empty() {
-            let attempts: Vec<Attempt> = std::mem::take(&mut work).into_iter().map(|work| self.attempt(work)).collect();
-            *self.numbers.lock().unwrap_or_else(PoisonError::into_inner) = self.exporter.numbers();
-            let judged = self.suspects.judge(attempts);
-            for (item, rows) in judged.guilty {
-                self.bury(&item, rows);
+            let lone = work.len() == 1 && self.suspects.is_empty() && self.group.items.is_empty();
+            for (at, one) in std::mem::take(&mut work).into_iter().enumerate() {
+                match at > 0 && self.breaker.is_open() && !self.is_ending() {
+                    true => self.suspects.put(one),
+                    false => self.attempt(one, lone),
+                }
             }
-            if self.breaker.is_open() {
-                judged.work.into_iter().for_each(|work| self.suspects.put_back(work));
-            } else {
-                work = judged.work;
+            if !self.breaker.is_open() {
+                work = self.suspects.take_ready(&self.blame);
             }
         }
+        if self.blame.successes() > before {
+            self.suspects.pause = PAUSE.0;
+        }
+        self.status.set_numbers(self.exporter.numbers());
         if self.suspects.is_empty() {
-            self.group.status.hold(None);
+            self.again_at = None;
+            self.status.hold(None);
         }
-        self.group.status.set_broken(self.breaker.is_open());
+        self.status.set_broken(self.breaker.is_open());
     }
 
-    /// Waits between two tries of the same rows. An order that comes meanwhile is carried out, and ends the pause.
+    /// Waits between two tries of the same rows. Orders that come meanwhile are carried out; only one that changes who takes the rows ends the pause.
     pub(super) fn wait(&mut self, asked: Option<Duration>, grown: Duration) -> Waited {
         let pause = asked.map_or(grown, |asked| asked.min(PAUSE_MAX)).max(self.breaker.pause().unwrap_or_default());
-        let control = {
-            let (control, patience) = (&mut self.control, &self.patience);
-            self.runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    Some(control) = control.recv() => Ok(control),
-                    lasts = patience.pause(jittered(pause)) => Err(lasts),
+        let until = Instant::now() + jittered(pause);
+        loop {
+            let control = {
+                let (control, patience) = (&mut self.control, &self.patience);
+                self.runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        Some(control) = control.recv() => Ok(control),
+                        lasts = patience.pause(until.saturating_duration_since(Instant::now())) => Err(lasts),
+                    }
+                })
+            };
+            match control {
+                Ok(control) => {
+                    if self.obey(control) == Effect::Changed || self.is_ending() {
+                        return Waited::GoOn;
+                    }
                 }
-            })
-        };
-        match control {
-            Ok(control) => {
-                self.obey(control);
-                Waited::GoOn
+                Err(true) => return Waited::GoOn,
+                Err(false) => return Waited::Stop,
             }
-            Err(true) => Waited::GoOn,
-            Err(false) => Waited::Stop,
         }
     }
 
-    fn obey(&mut self, control: Control) {
+    fn obey(&mut self, control: Control) -> Effect {
         match control {
-            // Who asked may have gone away meanwhile.
-            Control::Report(answer) => drop(answer.send(self.exporter.report())),
-            Control::Swap(successor, answer) => drop(answer.send(self.swap(successor))),
-            Control::End => self.surplus = true,
-            Control::Look => {}
-        }
-    }
-
-    /// Lets `successor` take over. If it cannot, everything stays as it was.
-    fn swap(&mut self, mut successor: Box<dyn Exporter>) -> Result<(), String> {
-        match self.exporter.snapshot() {
-            Ok(Some(snapshot)) => successor.restore(&snapshot)?,
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(plugin = self.group.name, error, "the state of the plugin could not be had; its successor begins anew")
+            // Who asked may have gone away meanwhile; a report may take as long as a call may.
+            Control::Report(answer) if answer.is_closed() => Effect::None,
+            Control::Report(answer) => {
+                drop(answer.send(self.exporter.report()));
+                Effect::None
             }
+            Control::Swap(handover) => self.swap(handover),
+            Control::End => {
+                self.surplus = true;
+                Effect::Changed
+            }
+            Control::Look => Effect::None,
         }
-        if let Err(error) = self.exporter.flush() {
-            tracing::error!(plugin = self.group.name, error, "flushing the plugin that is replaced failed");
-        }
-        self.exporter = successor;
-        self.breaker = Breaker::default();
-        self.suspects.pause = PAUSE.0;
-        let status = &self.group.status;
-        // The new one has yet to show that it works.
-        status.exported_at_burial.store(status.exported.load(Ordering::Relaxed), Ordering::Relaxed);
-        Ok(())
     }
 
     /// Whether what it does not take now is to be left to others, or to nobody.
@@ -273,7 +269,7 @@ impl Lane {
     /// Gives up what is under suspicion: to the other lanes, or if the group was taken out to nobody. When the host stops, the log keeps it.
     fn let_go(&mut self) {
         for Work { item, portions } in self.suspects.take() {
-            self.leave_behind(&item, portions.into_iter().flatten().collect());
+            self.leave_behind(&item, portions.into_iter().flat_map(|portion| portion.rows).collect());
         }
     }
 
@@ -282,14 +278,19 @@ impl Lane {
         if self.group.is_leaving() {
             self.finish(item, rows.into_iter().map(|row| (row, None)).collect(), false);
         } else if self.surplus {
-            self.group.requeue(Item { rows: Some(rows), ..item.clone() });
+            self.group.requeue(item, rows);
         }
     }
 
-    fn bury(&self, item: &Item, rows: Failed) {
-        tracing::error!(plugin = self.group.name, traces = rows.len(), "traces that make the exporter fail are given up");
-        let status = &self.group.status;
-        status.exported_at_burial.store(status.exported.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.finish(item, rows.into_iter().map(|(row, reason)| (row, Some(reason))).collect(), true);
+    /// Gives up what makes the exporter fail.
+    pub(super) fn bury(&self, item: &Item, rows: Vec<usize>, reason: &str) {
+        tracing::error!(plugin = self.group.name, reason, "a trace that makes the exporter fail is given up");
+        self.finish(item, rows.into_iter().map(|row| (row, Some(reason.to_owned()))).collect(), true);
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
 }

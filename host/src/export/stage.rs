@@ -1,18 +1,16 @@
 //! The stage: batches of kept traces in, the same to every exporter.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
 use super::Handle;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, WayBack};
 use super::group::Means;
 use super::handle::Shared;
 use crate::filter::FilteredBatch;
 use crate::patience::Patience;
 use crate::source::Settlement;
-use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// What the stage is made of.
@@ -22,31 +20,30 @@ pub struct Export {
     pub input: mpsc::Receiver<FilteredBatch>,
     /// Where receipts go.
     pub settlements: mpsc::Sender<Settlement>,
-    /// Keeps recent traces for queries.
-    pub store: Arc<Store>,
     /// Told when the stage cannot go on: then the host has to end, and the next start reads again what is pending.
     pub failed: mpsc::Sender<anyhow::Error>,
 }
 
 /// Starts the stage, which runs until its input closes. It begins without exporters: see [`Handle::put`].
 pub fn run(stage: Export, tasks: &Tasks) -> Handle {
-    let Export { input, settlements, store, failed } = stage;
+    let Export { input, settlements, failed } = stage;
     let means = Means {
         tasks: tasks.clone(),
         patience: Arc::new(Patience::default()),
         failed,
     };
     let handle = Handle { shared: Arc::new(Shared::new(means)) };
-    tasks.spawn("export", feed(input, settlements, store, Arc::clone(&handle.shared)));
+    let way_back = WayBack {
+        settlements,
+        delivered: Arc::clone(&handle.shared.delivered),
+    };
+    tasks.spawn("export", feed(input, way_back, Arc::clone(&handle.shared)));
     handle
 }
 
-async fn feed(mut input: mpsc::Receiver<FilteredBatch>, settlements: mpsc::Sender<Settlement>, store: Arc<Store>, shared: Arc<Shared>) {
+async fn feed(mut input: mpsc::Receiver<FilteredBatch>, way_back: WayBack, shared: Arc<Shared>) {
     while let Some(filtered) = input.recv().await {
-        store.insert(filtered.batch.traces(), jiff::Timestamp::now().as_millisecond().unsigned_abs());
-        let count = filtered.batch.traces().len() as u64;
-        hand_on(&shared, filtered, &settlements).await;
-        shared.exported.fetch_add(count, Ordering::Relaxed);
+        hand_on(&shared, filtered, &way_back).await;
     }
     for group in shared.groups() {
         group.close();
@@ -54,12 +51,11 @@ async fn feed(mut input: mpsc::Receiver<FilteredBatch>, settlements: mpsc::Sende
 }
 
 /// Queues a batch for every exporter that runs now.
-async fn hand_on(shared: &Shared, filtered: FilteredBatch, settlements: &mpsc::Sender<Settlement>) {
-    let FilteredBatch { batch, receipts } = filtered;
+async fn hand_on(shared: &Shared, filtered: FilteredBatch, way_back: &WayBack) {
     // Whether one counts is looked at once: it may change meanwhile.
     let groups: Vec<_> = shared.groups().into_iter().map(|group| (group.is_required(), group)).collect();
     let required = groups.iter().filter(|(counts, _)| *counts).count();
-    let delivery = Arc::new(Delivery::new(batch, receipts, required, settlements.clone()));
+    let delivery = Arc::new(Delivery::new(filtered, required, way_back.clone()));
     for (counts, group) in &groups {
         group.offer(&delivery, *counts).await;
     }

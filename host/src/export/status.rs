@@ -1,7 +1,7 @@
 //! What an exporter has done, for people.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::batch::Numbers;
 
@@ -13,16 +13,21 @@ pub(super) struct Status {
     pub dropped: AtomicU64,
     pub retries: AtomicU64,
     pub failures: AtomicU64,
-    pub exported_at_burial: AtomicU64,
-    words: Mutex<Words>,
-    numbers: Mutex<Vec<Weak<Mutex<Numbers>>>>,
+    last_error: Mutex<Option<String>>,
+    lanes: Mutex<Vec<Weak<LaneStatus>>>,
 }
 
+/// What one lane says of itself. Each has words of its own, lest one that works speak for one that is stuck; they are joined when they are read.
 #[derive(Debug, Default)]
+pub(super) struct LaneStatus {
+    words: Mutex<Words>,
+    numbers: Mutex<Numbers>,
+}
+
+#[derive(Debug, Default, Clone)]
 struct Words {
     holding: Option<String>,
     broken: bool,
-    last_error: Option<String>,
 }
 
 /// What one exporter has done since the start.
@@ -72,63 +77,95 @@ impl Summary {
     }
 }
 
-impl Status {
-    fn words<T>(&self, change: impl FnOnce(&mut Words) -> T) -> T {
-        change(&mut self.words.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Why it does not take what it is offered; `None`: it does. Returns whether it did before.
+impl LaneStatus {
+    /// Why the lane does not take what it is offered; `None`: it does. Returns whether it did before.
     pub fn hold(&self, reason: Option<String>) -> bool {
-        self.words(|words| {
-            if reason.is_some() {
-                words.last_error.clone_from(&reason);
-            } else {
-                words.broken = false;
-            }
-            std::mem::replace(&mut words.holding, reason).is_none()
-        })
+        std::mem::replace(&mut lock(&self.words).holding, reason).is_none()
     }
 
     pub fn set_broken(&self, broken: bool) {
-        self.words(|words| words.broken = broken);
+        lock(&self.words).broken = broken;
     }
 
-    /// Where an instance that joins is to write its numbers. They count until it is dropped.
-    pub fn join(&self) -> Arc<Mutex<Numbers>> {
+    pub fn set_numbers(&self, numbers: Numbers) {
+        *lock(&self.numbers) = numbers;
+    }
+}
+
+impl Status {
+    /// Where a lane that begins is to write. It counts until it is dropped.
+    pub fn join(&self) -> Arc<LaneStatus> {
         let own = Arc::default();
-        let mut all = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|numbers| numbers.strong_count() > 0);
+        let mut all = lock(&self.lanes);
+        all.retain(|lane| lane.strong_count() > 0);
         all.push(Arc::downgrade(&own));
         own
     }
 
-    fn numbers(&self) -> Numbers {
-        let living: Vec<_> = {
-            let all = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().filter_map(Weak::upgrade).collect()
-        };
-        let mut sum = Numbers::default();
-        for numbers in living {
-            sum.join(&numbers.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Notes what went wrong, for people. Returns whether it is something else than before.
+    pub fn note_error(&self, reason: &str) -> bool {
+        let mut last = lock(&self.last_error);
+        let news = last.as_deref() != Some(reason);
+        if news {
+            *last = Some(reason.to_owned());
         }
-        sum
+        news
+    }
+
+    fn lanes(&self) -> Vec<Arc<LaneStatus>> {
+        lock(&self.lanes).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// A copy; what the group knows besides is filled in there.
     pub fn summary(&self) -> Summary {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let numbers = self.numbers();
-        self.words(|words| Summary {
+        let lanes = self.lanes();
+        let mut numbers = Numbers::default();
+        lanes.iter().for_each(|lane| numbers.join(&lock(&lane.numbers)));
+        let words: Vec<Words> = lanes.iter().map(|lane| lock(&lane.words).clone()).collect();
+        Summary {
             exported: count(&self.exported),
             rejected: count(&self.rejected),
             dropped: count(&self.dropped),
             retries: count(&self.retries),
             failures: count(&self.failures),
-            holding: words.holding.clone(),
-            broken: words.broken,
-            last_error: words.last_error.clone(),
+            holding: holding(&words),
+            broken: words.iter().any(|words| words.broken),
+            last_error: lock(&self.last_error).clone(),
             numbers,
             ..Summary::default()
-        })
+        }
+    }
+}
+
+/// What keeps lanes from taking traces: the first reason there is, and how many of several lanes are kept.
+fn holding(lanes: &[Words]) -> Option<String> {
+    let mut held = lanes.iter().filter_map(|words| words.holding.as_ref());
+    let first = held.next()?;
+    let count = 1 + held.count();
+    Some(if lanes.len() == 1 { first.clone() } else { format!("{first} ({count} of {} instances)", lanes.len()) })
+}
+
+/// A thread that panicked with the lock has left whole values behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_works_does_not_speak_for_one_that_is_stuck() {
+        let status = Status::default();
+        let (stuck, works) = (status.join(), status.join());
+        assert!(stuck.hold(Some("not now".into())));
+        stuck.set_broken(true);
+        works.hold(None);
+        works.set_broken(false);
+        let summary = status.summary();
+        assert_eq!((summary.holding.as_deref(), summary.broken, summary.state()), (Some("not now (1 of 2 instances)"), true, "broken"));
+        drop(stuck);
+        assert_eq!((status.summary().holding, status.summary().state()), (None, "running"), "it has ended");
     }
 }

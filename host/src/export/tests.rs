@@ -6,10 +6,10 @@ use tokio::sync::mpsc;
 
 use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
 use crate::batch::{Resident, TraceBatch};
+use crate::budget::{Budget, Share};
 use crate::filter::FilteredBatch;
 use crate::model::{Decision, Trace, TraceId};
 use crate::source::{Fate, Settlement};
-use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// What exporters of a test share: each trace that was taken, with who took it.
@@ -89,12 +89,7 @@ impl Stage {
         let (input, received) = mpsc::channel(1);
         let (settlements, settled) = mpsc::channel(1_000);
         let (failed, _) = mpsc::channel(1);
-        let stage = Export {
-            input: received,
-            settlements,
-            store: Arc::new(Store::new(crate::store::Limits::default())),
-            failed,
-        };
+        let stage = Export { input: received, settlements, failed };
         let handle = run(stage, &tasks);
         Stage {
             input,
@@ -118,8 +113,19 @@ impl Stage {
     }
 
     async fn put(&self, name: &str, terms: Terms, fakes: Vec<Fake>) -> Result<(), String> {
+        self.put_within(name, terms, fakes, Duration::from_secs(20)).await
+    }
+
+    async fn put_within(&self, name: &str, terms: Terms, fakes: Vec<Fake>, within: Duration) -> Result<(), String> {
         let exporters = fakes.into_iter().map(|fake| Box::new(fake) as Box<dyn Exporter>).collect();
-        self.handle.put(Member { name: name.into(), exporters, terms }).await
+        self.handle
+            .put(Member {
+                name: name.into(),
+                exporters,
+                terms,
+                within,
+            })
+            .await
     }
 
     async fn send(&self, ids: &[&str]) {
@@ -127,6 +133,7 @@ impl Stage {
         let batch = FilteredBatch {
             batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
             receipts: ids.iter().map(|_| Vec::new()).collect(),
+            share: Share::default(),
         };
         self.input.send(batch).await.expect("the stage runs");
     }
@@ -318,9 +325,235 @@ async fn the_one_trace_that_kills_it_is_found_and_the_others_are_taken() {
     };
     stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
     stage.send(&["1", "2", "poison", "3", "4", "5"]).await;
-    let fates = stage.settled(6).await;
+    // The next one shows that it is not the exporter's fault.
+    stage.send(&["6"]).await;
+    let fates = stage.settled(7).await;
     let dead: Vec<&Fate> = fates.iter().filter(|fate| !matches!(fate, Fate::Delivered)).collect();
     assert!(matches!(&dead[..], [Fate::Dead { stage: "export", plugin: Some(plugin), .. }] if plugin == "x"), "{dead:?}");
-    assert_eq!(stage.taken.by("x").len(), 5);
+    assert_eq!((stage.taken.by("x").len(), stage.handle.delivered()), (6, 6), "a dead letter is not delivered");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_lone_trace_that_fails_once_is_not_given_up() {
+    let mut stage = Stage::start();
+    let mut fails = 1;
+    let answer = move |batch: &TraceBatch| {
+        let unlucky = batch.traces().iter().any(|trace| trace.id == TraceId::parse("unlucky"));
+        fails -= i32::from(unlucky);
+        if unlucky && fails >= 0 { Outcome::Failed("it trapped".into()) } else { Outcome::Delivered }
+    };
+    stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
+    stage.send(&["1"]).await;
+    stage.settled(1).await;
+    stage.send(&["unlucky"]).await;
+    assert!(delivered(stage.settled(1).await));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_outage_in_the_middle_of_a_batch_costs_no_trace() {
+    let mut stage = Stage::start();
+    let mut calls = 0;
+    // Works for a call, then fails at all that it is offered for a while.
+    let answer = move |_: &TraceBatch| {
+        calls += 1;
+        if (2..9).contains(&calls) { Outcome::Failed("it ran longer than its limit".into()) } else { Outcome::Delivered }
+    };
+    stage.put("x", Terms { max_traces: 2, ..TERMS }, vec![stage.fake("x", answer)]).await.expect("it runs");
+    stage.send(&["1", "2", "3", "4", "5", "6"]).await;
+    assert!(delivered(stage.settled(6).await));
+    assert_eq!(stage.handle.summaries()[0].rejected, 0);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn several_instances_are_replaced_together_or_not_at_all() {
+    let mut stage = Stage::start();
+    stage.put("x", TERMS, vec![stage.fake("old", delivers()), stage.fake("old", delivers())]).await.expect("they run");
+    let mut second = stage.fake("new", delivers());
+    second.refuses_state = true;
+    assert_eq!(stage.put("x", TERMS, vec![stage.fake("new", delivers()), second]).await, Err("restore: it trapped".into()));
+    for number in 0..20 {
+        stage.send(&[&number.to_string()]).await;
+    }
+    stage.settled(20).await;
+    assert_eq!((stage.taken.by("old").len(), stage.taken.by("new").len(), stage.flushed.load(Ordering::Relaxed)), (20, 0, 0));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_swap_does_not_wait_for_ever_and_is_not_made_afterwards() {
+    let mut stage = Stage::start();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    let answer = move |_: &TraceBatch| {
+        if !begins.swap(true, Ordering::SeqCst) {
+            released.recv_timeout(Duration::from_secs(20)).expect("it is released");
+        }
+        Outcome::Delivered
+    };
+    stage.put("x", TERMS, vec![stage.fake("old", answer)]).await.expect("it runs");
+    stage.send(&["1"]).await;
+    while !begun.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let refused = stage.put_within("x", TERMS, vec![stage.fake("new", delivers())], Duration::from_millis(50)).await;
+    let said = r#"the exporter "x", which runs on, came to no end of its call within 0.05 s"#;
+    assert_eq!(refused, Err(said.to_owned()));
+    release.send(()).expect("it waits");
+    stage.send(&["2"]).await;
+    stage.settled(2).await;
+    assert_eq!(stage.taken.by("old"), ["1", "2"]);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_counted_once_whichever_exporters_come_and_go() {
+    let mut stage = Stage::start();
+    stage.put("x", TERMS, vec![stage.fake("x", delivers())]).await.expect("it runs");
+    stage.send(&["1", "2"]).await;
+    stage.settled(2).await;
+    assert_eq!(stage.handle.delivered(), 2);
+    stage.put("y", TERMS, vec![stage.fake("y", delivers())]).await.expect("it runs");
+    assert_eq!(stage.handle.delivered(), 2);
+    stage.put("z", TERMS, vec![stage.fake("z", |_| Outcome::Rejected("never".into()))]).await.expect("it runs");
+    stage.send(&["3"]).await;
+    stage.settled(1).await;
+    assert_eq!(stage.handle.delivered(), 2, "it is a dead letter");
+    ["x", "y", "z"].iter().for_each(|name| stage.handle.remove(name));
+    stage.send(&["4"]).await;
+    stage.settled(1).await;
+    assert_eq!(stage.handle.delivered(), 3, "nobody has to take it");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn what_one_that_is_not_required_refuses_for_good_is_counted_and_told() {
+    let mut stage = Stage::start();
+    let best_effort = Terms { required: false, ..TERMS };
+    stage.put("x", best_effort, vec![stage.fake("x", |_| Outcome::Rejected("too old".into()))]).await.expect("it runs");
+    stage.send(&["1"]).await;
+    assert!(delivered(stage.settled(1).await), "its say does not count");
+    stage.until("it is told", |x| x.rejected == 1 && x.last_error.as_deref() == Some("too old")).await;
+    stage.end().await;
+}
+
+/// Asks for reports all the time, as somebody who watches does.
+fn polled(stage: &Stage) -> tokio::task::JoinSet<()> {
+    let handle = stage.handle.clone();
+    let mut polling = tokio::task::JoinSet::new();
+    polling.spawn(async move {
+        loop {
+            drop(handle.report("x").await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    polling
+}
+
+#[tokio::test]
+async fn a_pause_that_was_asked_for_lasts_whoever_asks_meanwhile() {
+    let mut stage = Stage::start();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+    let answer = move |_: &TraceBatch| {
+        let mut calls = noted.lock().expect("no panic");
+        calls.push(Instant::now());
+        let retry = Outcome::Retry {
+            after: Some(Duration::from_millis(500)),
+            reason: "not now".into(),
+        };
+        if calls.len() == 1 { retry } else { Outcome::Delivered }
+    };
+    stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
+    let polling = polled(&stage);
+    stage.send(&["1"]).await;
+    assert!(delivered(stage.settled(1).await));
+    drop(polling);
+    let paused = {
+        let calls = calls.lock().expect("no panic");
+        calls[1] - calls[0]
+    };
+    assert!(paused >= Duration::from_millis(500), "{paused:?}");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_whoever_asks_meanwhile() {
+    let mut stage = Stage::start();
+    let mut left = 3;
+    let answer = move |_: &TraceBatch| {
+        left -= 1;
+        if left >= 0 { Outcome::Failed("it trapped".into()) } else { Outcome::Delivered }
+    };
+    stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
+    let polling = polled(&stage);
+    stage.send(&["1"]).await;
+    assert!(delivered(stage.settled(1).await));
+    drop(polling);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_works_does_not_hide_one_that_is_stuck() {
+    let mut stage = Stage::start();
+    stage.put("x", TERMS, vec![stage.fake("stuck", pauses()), stage.fake("works", delivers())]).await.expect("they run");
+    let mut sent = 0;
+    while stage.handle.summaries()[0].retries == 0 {
+        stage.send(&[&sent.to_string()]).await;
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // One is with the stuck instance.
+    stage.settled(sent - 1).await;
+    stage.send(&["more"]).await;
+    stage.settled(1).await;
+    let summary = stage.handle.summaries().remove(0);
+    assert_eq!((summary.state(), summary.holding.as_deref()), ("holding", Some("not now (1 of 2 instances)")));
+    stage.handle.remove("x");
+    stage.end().await;
+}
+
+/// A batch of one trace that takes this share, and whose error text has so many bytes.
+fn large(id: &str, bytes: usize, share: Share) -> FilteredBatch {
+    let mut span = crate::encode::sample::span("a");
+    span.error = crate::model::Text::own(&"x".repeat(bytes));
+    FilteredBatch {
+        batch: Arc::new(TraceBatch::new(vec![Arc::new(crate::encode::sample::trace(id, vec![span]))])),
+        receipts: vec![Vec::new()],
+        share,
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_batch_are_free_again_when_every_exporter_has_taken_it_that_it_waits_for() {
+    let mut stage = Stage::start();
+    let budget = Budget::new(1 << 20);
+    let best_effort = Terms { required: false, ..TERMS };
+    stage.put("slow", best_effort, vec![stage.fake("slow", pauses())]).await.expect("it runs");
+    stage.put("stuck", TERMS, vec![stage.fake("stuck", pauses())]).await.expect("it runs");
+    stage.input.send(large("1", 10, budget.take(1000).await)).await.expect("the stage runs");
+    stage.until("it is stuck", |x| x.name == "stuck" && x.holding.is_some()).await;
+    assert!(budget.used_bytes() > 0);
+    stage.put("stuck", TERMS, vec![stage.fake("stuck", delivers())]).await.expect("it takes over");
+    stage.settled(1).await;
+    assert_eq!(budget.used_bytes(), 0, "whatever one keeps that nobody waits for");
+    stage.handle.remove("slow");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn one_that_is_not_required_may_have_so_many_bytes_waiting() {
+    let mut stage = Stage::start();
+    let best_effort = Terms { required: false, queue: 64, ..TERMS };
+    stage.put("slow", best_effort, vec![stage.fake("slow", pauses())]).await.expect("it runs");
+    for number in 0..10 {
+        stage.input.send(large(&number.to_string(), 10 << 20, Share::default())).await.expect("the stage runs");
+        stage.settled(1).await;
+    }
+    assert_eq!(stage.handle.summaries()[0].dropped, 4, "six of ten MiB fit into 64");
+    stage.handle.remove("slow");
     stage.end().await;
 }

@@ -11,7 +11,11 @@ impl Runner {
     pub fn obey(&mut self, command: Command) {
         // Who asked may have gone away meanwhile.
         match command {
-            Command::Put(slot, answer) => drop(answer.send(self.put(slot))),
+            Command::Put(slot, begins, answer) => {
+                if begins.send(()).is_ok() {
+                    drop(answer.send(self.put(slot)));
+                }
+            }
             Command::Missing(name, why, answer) => drop(answer.send(match self.seat(&name) {
                 Some(at) => {
                     let (order, on_failure) = (self.seats[at].order, self.seats[at].on_failure);
@@ -20,6 +24,8 @@ impl Runner {
                 None => Err(no_such(&name, &self.shared.filters())),
             })),
             Command::Remove(name, answer) => drop(answer.send(self.remove(&name))),
+            // A report may take as long as a call may, and every trace waits for it.
+            Command::Report(_, answer) if answer.is_closed() => {}
             Command::Report(name, answer) => drop(answer.send(match self.seat(&name) {
                 Some(at) => self.seats[at].report(),
                 None => Ok(None),

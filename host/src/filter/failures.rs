@@ -7,7 +7,8 @@ use super::OnFailure;
 use super::flow::Flow;
 use super::seat::Seat;
 use super::status::FilterStatus;
-use super::trial::Trial;
+use super::trial::{Piece, Trial};
+use crate::blame::Judgement;
 use crate::patience::{PAUSE, Patience, jittered};
 
 /// What goes on around a trial.
@@ -20,8 +21,8 @@ pub(super) struct Around<'a> {
 /// How a batch came past a seat.
 #[derive(Debug)]
 pub(super) enum Passage {
-    /// With this result.
-    Through(Trial),
+    /// With this result. Some of its traces may wait there all the same.
+    Through(Box<Trial>),
     /// Not yet: it waits there.
     Held,
     /// Not any more, because the host is stopping: so many traces stay with the log.
@@ -29,65 +30,67 @@ pub(super) enum Passage {
 }
 
 impl Seat {
-    /// Offers a batch, together with what waits. Only when there is room.
+    /// Offers a batch. Only when there is room.
     pub fn take(&mut self, flow: Flow, around: &Around<'_>) -> Passage {
-        let flow = match self.held.take() {
-            Some(held) => held.flow.join(flow),
-            None => flow,
-        };
         self.offer(Trial::new(flow), around)
     }
 
     /// Offers what waits once more.
     pub fn retry(&mut self, around: &Around<'_>) -> Passage {
-        match self.held.take() {
-            Some(held) => self.offer(held, around),
-            None => Passage::Held,
+        let Some(mut held) = self.held.pop_front() else { return Passage::Held };
+        if !self.interrupted {
+            held.begin_round();
         }
+        self.offer(held, around)
     }
 
     fn offer(&mut self, mut trial: Trial, around: &Around<'_>) -> Passage {
         self.interrupted = false;
         if self.rests() {
             trial.give_up_all("it was not asked, having failed a moment ago");
-            return Passage::Through(trial);
+            return Passage::Through(Box::new(trial));
         }
         let status = Arc::clone(&self.status);
         while let Some(piece) = trial.pieces.pop_front() {
             let hasty = (self.retry_at.is_some() || trial.has_failed()) && !around.patience.lasts(self.took);
-            if hasty {
-                if self.on_failure != OnFailure::Pass {
-                    return Passage::Abandoned(trial.flow.rows.len());
-                }
-                trial.give_up(piece, "it failed, and the host is stopping");
-                break;
+            if hasty && self.on_failure != OnFailure::Pass {
+                return Passage::Abandoned(trial.flow.rows.len());
             }
-            let Ok(filter) = &mut self.filter else { return self.miss(trial, piece) };
+            let filter = match &mut self.filter {
+                Ok(filter) if !hasty => filter,
+                other => {
+                    let why = other.as_ref().err().map_or("it failed, and the host is stopping", String::as_str).to_owned();
+                    trial.pieces.push_front(piece);
+                    return self.miss(trial, why);
+                }
+            };
             let began = Instant::now();
             FilterStatus::count(&status.calls, 1);
-            let offered = trial.offer(piece, filter.as_mut());
+            let offered = trial.offer(piece.rows.clone(), filter.as_mut());
             self.took = began.elapsed();
             match offered {
-                Ok(()) => self.worked = true,
-                Err((piece, reason)) => {
-                    self.note_failure(&reason, &trial);
-                    match self.on_failure {
-                        OnFailure::Hold => return self.hold(trial.anew(), reason),
-                        OnFailure::Pass if trial.is_hopeless() => trial.give_up(piece, &reason),
-                        OnFailure::Pass | OnFailure::DeadLetter => trial.narrow(piece, reason),
-                    }
-                }
+                Ok(()) => self.blame.worked(),
+                Err(reason) => self.failed(&mut trial, piece, reason),
+            }
+            if self.on_failure != OnFailure::Pass && trial.is_hopeless() {
+                break;
+            }
+            if trial.pieces.is_empty() {
+                trial.recall(&self.blame);
             }
             if !trial.pieces.is_empty() && (around.interrupted)() {
                 (self.interrupted, self.retry_at) = (true, Some(Instant::now()));
-                self.held = Some(trial);
+                self.held.push_front(trial);
                 return Passage::Held;
             }
         }
         if let Ok(filter) = &self.filter {
             status.set_numbers(filter.numbers());
         }
-        self.judge(trial)
+        match self.on_failure {
+            OnFailure::Pass => self.let_pass(trial),
+            OnFailure::Hold | OnFailure::DeadLetter => self.part(trial),
+        }
     }
 
     /// Whether it is left alone for a while: it fails whatever it is given, and traces pass it meanwhile.
@@ -95,62 +98,104 @@ impl Seat {
         self.on_failure == OnFailure::Pass && self.retry_at.is_some_and(|at| Instant::now() < at)
     }
 
-    /// There is no filter to offer anything to.
-    fn miss(&mut self, mut trial: Trial, piece: std::ops::Range<usize>) -> Passage {
-        let why = self.filter.as_ref().err().cloned().unwrap_or_default();
-        if self.on_failure != OnFailure::Pass {
-            return self.hold(trial.anew(), why);
+    /// There is no filter to offer anything to, or no time.
+    fn miss(&mut self, mut trial: Trial, why: String) -> Passage {
+        if self.on_failure == OnFailure::Pass {
+            trial.give_up_all(&why);
+            return Passage::Through(Box::new(trial));
         }
-        trial.give_up(piece, &why);
-        Passage::Through(trial)
+        trial.begin_anew();
+        self.wait_for(trial, &why);
+        Passage::Held
     }
 
-    /// Says what the failures of a trial that is over come to.
-    fn judge(&mut self, trial: Trial) -> Passage {
-        let works = !trial.answers.is_empty();
-        let Some((_, reason)) = trial.failed.first() else {
-            self.recover();
-            return Passage::Through(trial);
-        };
-        let reason = reason.clone();
-        let status = Arc::clone(&self.status);
-        let name = &*status.name;
+    /// Deals with rows that the filter failed with: narrows them down, to one that makes it fail alone.
+    fn failed(&mut self, trial: &mut Trial, piece: Piece, reason: String) {
+        self.note_failure(&reason, trial);
+        let Piece { rows, suspicion } = piece;
         match self.on_failure {
-            // One alone is to blame only if the filter has decided on others since it last blamed one.
-            OnFailure::DeadLetter if !works && (trial.failed_rows() > 1 || !self.worked) => return self.hold(trial.anew(), reason),
+            OnFailure::Pass if trial.is_hopeless() => {
+                trial.failed.push((rows, reason.clone()));
+                trial.give_up_all(&reason);
+            }
+            OnFailure::Pass if rows.len() > 1 => trial.halve_later(rows),
+            _ if rows.len() > 1 => trial.halve_now(rows),
+            OnFailure::Pass => trial.failed.push((rows, reason)),
+            OnFailure::Hold => trial.suspects.push(Piece { rows, suspicion: None }),
             OnFailure::DeadLetter => {
-                tracing::error!(
-                    filter = name,
-                    traces = trial.failed_rows(),
-                    reason,
-                    "traces that make the filter fail go to the dead-letter stream"
-                );
-                self.worked = false;
-                self.recover();
-            }
-            OnFailure::Pass | OnFailure::Hold if works => {
-                tracing::warn!(filter = name, traces = trial.failed_rows(), reason, "traces that make the filter fail pass it undecided");
-                self.recover();
-            }
-            OnFailure::Pass | OnFailure::Hold => {
-                self.back_off();
-                let news = status.words().failing.replace(reason.clone()).is_none();
-                if news {
-                    tracing::warn!(filter = name, reason, "the filter fails whatever it is given; traces pass it undecided until it works");
+                let lone = trial.flow.rows.len() == 1 && self.held.is_empty();
+                match self.blame.judge(suspicion, lone, Instant::now()) {
+                    Judgement::Guilty => trial.failed.push((rows, reason)),
+                    Judgement::Suspected(suspicion) => trial.suspects.push(Piece { rows, suspicion: Some(suspicion) }),
                 }
             }
         }
-        Passage::Through(trial)
     }
 
-    fn hold(&mut self, trial: Trial, reason: String) -> Passage {
-        self.back_off();
-        let news = self.status.words().holding.replace(reason.clone()).is_none();
-        if news {
-            tracing::warn!(filter = &*self.status.name, reason, "traces wait for the filter; it is tried until it works or is replaced");
+    /// Ends the trial of a filter that traces may pass undecided.
+    fn let_pass(&mut self, trial: Trial) -> Passage {
+        let name = &*self.status.name;
+        match trial.failed.first() {
+            None => self.recover(),
+            Some((_, reason)) if !trial.answers.is_empty() => {
+                tracing::warn!(filter = name, traces = trial.failed_rows(), reason, "traces that make the filter fail pass it undecided");
+                self.recover();
+            }
+            Some((_, reason)) => {
+                let news = self.status.words().failing.replace(reason.clone()).is_none();
+                if news {
+                    tracing::warn!(filter = name, reason, "the filter fails whatever it is given; traces pass it undecided until it works");
+                }
+                self.back_off();
+            }
         }
-        self.held = Some(trial);
-        Passage::Held
+        Passage::Through(Box::new(trial))
+    }
+
+    /// Ends a round of a filter that everything has to pass: what was decided goes on, the rest waits.
+    fn part(&mut self, trial: Trial) -> Passage {
+        if let Some((_, reason)) = trial.failed.first() {
+            tracing::error!(
+                filter = &*self.status.name,
+                traces = trial.failed_rows(),
+                reason,
+                "traces that make the filter fail go to the dead-letter stream"
+            );
+        }
+        let works = trial.has_worked();
+        if works {
+            self.pause = PAUSE.0;
+        }
+        let (decided, rest) = trial.split();
+        match rest {
+            Some(rest) => {
+                let why = held_for(&rest);
+                self.wait_for(rest, &why);
+            }
+            None if self.held.is_empty() => self.recover(),
+            // Others wait, and that this worked tells about them.
+            None if works => self.retry_at = Some(Instant::now()),
+            None => {}
+        }
+        decided.map_or(Passage::Held, |decided| Passage::Through(Box::new(decided)))
+    }
+
+    /// Has a trial wait, with what waits already.
+    fn wait_for(&mut self, trial: Trial, why: &str) {
+        self.back_off();
+        let news = self.status.words().holding.replace(why.to_owned()).is_none();
+        if news {
+            tracing::warn!(
+                filter = &*self.status.name,
+                reason = why,
+                "traces wait for the filter; it is tried until it works or is replaced"
+            );
+        }
+        let trial = match self.held.pop_back_if(|last| last.joins(&trial)) {
+            Some(last) => last.join(trial),
+            None => trial,
+        };
+        self.held.push_back(trial);
     }
 
     fn back_off(&mut self) {
@@ -173,5 +218,16 @@ impl Seat {
         if !known {
             tracing::warn!(filter = &*self.status.name, traces = trial.flow.rows.len(), reason, "the filter failed");
         }
+    }
+}
+
+/// Why traces wait: how the filter failed, and with which of them, if that is known.
+fn held_for(trial: &Trial) -> String {
+    let reason = trial.reason.as_deref().unwrap_or("it failed");
+    let Some(mut culprits) = trial.culprits() else { return reason.to_owned() };
+    match (culprits.next(), culprits.count()) {
+        (None, _) => reason.to_owned(),
+        (Some(id), 0) => format!("{reason}; it fails with the trace {id:?}"),
+        (Some(id), more) => format!("{reason}; it fails with {} traces, {id:?} among them", more + 1),
     }
 }

@@ -24,7 +24,8 @@ pub struct Handle {
 
 /// What the stage is asked to do, between two batches.
 pub(super) enum Command {
-    Put(Slot, oneshot::Sender<Result<(), String>>),
+    /// Once it is told that this has begun, nobody gives it up; before that whoever asked may have.
+    Put(Slot, oneshot::Sender<()>, oneshot::Sender<Result<(), String>>),
     Missing(String, String, oneshot::Sender<Result<(), String>>),
     Remove(String, oneshot::Sender<Result<(), String>>),
     Report(String, oneshot::Sender<Result<Option<String>, String>>),
@@ -64,9 +65,26 @@ impl Handle {
     /// traces wait for the old one; they are offered to the new one at once.
     ///
     /// # Errors
-    /// It did not take over the state, and the old one goes on as before; or the stage has ended.
+    /// It did not take over the state, or could not in time, and the old one goes on as before; or the stage has ended.
     pub async fn put(&self, slot: Slot) -> Result<(), String> {
-        self.ask(|answer| Command::Put(slot, answer)).await?
+        let (name, within) = (slot.name.clone(), slot.within);
+        let ((begins, mut begun), (answer, asked)) = (oneshot::channel(), oneshot::channel());
+        let beginning = async {
+            self.commands.send(Command::Put(slot, begins, answer)).await.map_err(|_| ended())?;
+            (&mut begun).await.map_err(|_| ended())
+        };
+        match tokio::time::timeout(within, beginning).await {
+            Ok(begun) => begun?,
+            Err(_) => {
+                // It may have begun just now.
+                begun.close();
+                if begun.try_recv().is_err() {
+                    let within = within.as_secs_f64();
+                    return Err(format!("the filters came to no end of a call within {within} s, so {name:?} was not put in its place"));
+                }
+            }
+        }
+        asked.await.map_err(|_| ended())?
     }
 
     /// Takes the filter called `name` away, but keeps its place: traces wait there, or pass, as its `on_failure` says, until another is put.
@@ -136,11 +154,14 @@ impl Handle {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, String> {
-        let ended = || "the filters have ended, as the host is stopping".to_owned();
         let (answer, asked) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_| ended())?;
         asked.await.map_err(|_| ended())
     }
+}
+
+fn ended() -> String {
+    "the filters have ended, as the host is stopping".to_owned()
 }
 
 impl Shared {
@@ -163,7 +184,7 @@ pub(super) fn no_such(name: &str, names: &[Arc<FilterStatus>]) -> String {
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (what, name) = match self {
-            Command::Put(slot, _) => ("Put", &slot.name),
+            Command::Put(slot, ..) => ("Put", &slot.name),
             Command::Missing(name, ..) => ("Missing", name),
             Command::Remove(name, _) => ("Remove", name),
             Command::Report(name, _) => ("Report", name),
@@ -180,6 +201,7 @@ impl Slot {
             order,
             on_failure,
             filter: Err(why.to_owned()),
+            within: Slot::WITHIN,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::recent::{Known, Recent};
 use super::stage::{Ended, Runner};
 use super::verdicts::{Gone, Why};
 use crate::batch::TraceBatch;
+use crate::budget::Share;
 use crate::correlate::Decided;
 use crate::model::{Sampling, TraceId};
 use crate::source::{Fate, Settlement};
@@ -28,12 +29,9 @@ impl Runner {
                 staying.push(decided);
                 continue;
             };
-            let Decided { trace, receipts, at_ms, retry: _ } = decided;
-            gone.push(Gone {
-                trace: Arc::new(trace),
-                row: Row { receipts, at_ms, verdict: None },
-                why: Why::Follows(sampling),
-            });
+            let (trace, row) = Row::split(decided);
+            let why = Why::Follows(sampling);
+            gone.push(Gone { trace, row, why });
         }
         self.settle(gone)?;
         Ok(staying)
@@ -64,11 +62,18 @@ impl Runner {
                 }
             }
         }
-        self.shared.kept.fetch_add(rows.len() as u64, Ordering::Relaxed);
         let verdicts = rows.iter_mut().enumerate().filter_map(|(row, Row { verdict, .. })| Some((row, verdict.take()?)));
         let batch = TraceBatch::with_sampling(batch, verdicts);
-        let receipts = rows.into_iter().map(|row| row.receipts).collect();
-        self.hand_on(FilteredBatch { batch, receipts })
+        // Before waiting for exporters: what is decided can be asked for, however long they take.
+        self.store.insert(batch.traces(), now_unix_ms());
+        self.shared.kept.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let mut share = Share::default();
+        let together = |row: Row| {
+            share.join(row.share);
+            row.receipts
+        };
+        let receipts = rows.into_iter().map(together).collect();
+        self.hand_on(FilteredBatch { batch, receipts, share })
     }
 
     /// Gives back the receipts of traces that go no further, and remembers why.
@@ -79,8 +84,11 @@ impl Runner {
         let at_unix_ms = now_unix_ms();
         let shared = Arc::clone(&self.shared);
         let mut recent = shared.recent();
+        let ids: Vec<TraceId> = gone.iter().map(|gone| gone.trace.id.clone()).collect();
         let settlements: Vec<Settlement> = gone.into_iter().map(|gone| self.dispose(gone, &mut recent, at_unix_ms)).collect();
         drop(recent);
+        // Only now, when it is known that they were dropped.
+        self.store.withdraw(&ids);
         self.shared.remembered.store(self.dropped.len() as u64, Ordering::Relaxed);
         for settlement in settlements {
             // The source takes settlements whatever happens to traces, so this waits only for the log.

@@ -1,5 +1,6 @@
 //! A filter's place in the row, which outlives the filter: what waits there waits for whichever comes next.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,8 @@ use super::Filter;
 use super::flow::{BATCH_TRACES, Flow};
 use super::status::FilterStatus;
 use super::trial::Trial;
+use crate::blame::Blame;
+use crate::model::TraceId;
 use crate::patience::PAUSE;
 
 /// What happens to traces when their filter cannot decide on them: it fails, says that it cannot, or is not there.
@@ -15,9 +18,9 @@ pub enum OnFailure {
     /// They pass it undecided: those that it fails with, and all while it fails whatever it is given.
     #[default]
     Pass,
-    /// They wait, and everything behind them, until it decides or is replaced.
+    /// Those that it fails with wait, and every batch behind them, until it decides or is replaced.
     Hold,
-    /// Those that it fails with become dead letters, provided that it decides on others; else they wait.
+    /// Those that it fails with become dead letters, provided that it decides on others meanwhile; until that is known they wait.
     DeadLetter,
 }
 
@@ -42,6 +45,13 @@ pub struct Slot {
     pub on_failure: OnFailure,
     /// The filter, or why there is none: then its place is kept, and what comes there is treated as `on_failure` says.
     pub filter: Result<Box<dyn Filter>, String>,
+    /// How long it waits for the end of a call, of whichever filter, before it is given up.
+    pub within: Duration,
+}
+
+impl Slot {
+    /// How long to wait where nobody knows how long calls may take.
+    pub const WITHIN: Duration = Duration::from_secs(60);
 }
 
 impl std::fmt::Debug for Slot {
@@ -61,8 +71,8 @@ pub(super) struct Seat {
     pub on_failure: OnFailure,
     pub status: Arc<FilterStatus>,
     pub(super) filter: Result<Box<dyn Filter>, String>,
-    /// What waits for it.
-    pub(super) held: Option<Trial>,
+    /// What waits for it. Mostly one trial; several when filters were put or moved in between, as they have passed different ones.
+    pub(super) held: VecDeque<Trial>,
     /// Whether what waits was only put aside for something short.
     pub(super) interrupted: bool,
     /// When it may be asked again; `None`: it is not known to fail.
@@ -70,13 +80,13 @@ pub(super) struct Seat {
     pub(super) pause: Duration,
     /// How long its last call took: another may take as long.
     pub(super) took: Duration,
-    /// Whether it has decided on anything since it was put, or since a trace was last blamed for its failure.
-    pub(super) worked: bool,
+    /// Whose fault its failures are.
+    pub(super) blame: Blame,
 }
 
 impl Seat {
     pub fn new(id: u64, slot: Slot) -> Seat {
-        let Slot { name, order, on_failure, filter } = slot;
+        let Slot { name, order, on_failure, filter, .. } = slot;
         let missing = filter.as_ref().err().cloned();
         Seat {
             id,
@@ -84,26 +94,34 @@ impl Seat {
             on_failure,
             status: Arc::new(FilterStatus::new(name.into(), order, on_failure, missing)),
             filter,
-            held: None,
+            held: VecDeque::new(),
             interrupted: false,
             retry_at: None,
             pause: PAUSE.0,
             took: Duration::ZERO,
-            worked: false,
+            blame: Blame::default(),
         }
     }
 
     /// Whether another batch may come here: nothing waits, or what waits needs others to show whose fault it is.
     pub fn has_room(&self) -> bool {
-        self.held.as_ref().is_none_or(|trial| {
-            let shows = self.on_failure == OnFailure::DeadLetter && self.filter.is_ok();
-            shows && !self.interrupted && trial.flow.rows.len() < BATCH_TRACES
-        })
+        let shows = self.on_failure == OnFailure::DeadLetter && self.filter.is_ok() && !self.interrupted;
+        self.held.is_empty() || shows && self.held_traces() < BATCH_TRACES
     }
 
-    /// The seats that what waits here has passed, and when it is to be offered again.
+    fn held_traces(&self) -> usize {
+        self.held.iter().map(|trial| trial.flow.rows.len()).sum()
+    }
+
+    /// Ids of traces that wait to be decided, late parts aside.
+    pub fn undecided(&self) -> impl Iterator<Item = &TraceId> {
+        let traces = self.held.iter().flat_map(|trial| trial.flow.batch.traces());
+        traces.filter(|trace| trace.part == 0).map(|trace| &trace.id)
+    }
+
+    /// The seats that the first of what waits here has passed, and when it is to be offered again.
     pub fn waiting(&self) -> Option<(&[u64], Instant)> {
-        Some((&self.held.as_ref()?.flow.passed, self.retry_at?))
+        Some((&self.held.front()?.flow.passed, self.retry_at?))
     }
 
     /// How long offering it again may take.
@@ -116,7 +134,7 @@ impl Seat {
     /// # Errors
     /// It did not take that over; the old one stays.
     pub fn replace(&mut self, slot: Slot) -> Result<(), String> {
-        let Slot { name: _, order, on_failure, mut filter } = slot;
+        let Slot { order, on_failure, mut filter, .. } = slot;
         if let Ok(new) = &mut filter
             && let Some(state) = self.snapshot()
         {
@@ -128,9 +146,11 @@ impl Seat {
         self.flush();
         (self.order, self.on_failure) = (order, on_failure);
         self.filter = filter;
-        (self.pause, self.took, self.worked, self.interrupted) = (PAUSE.0, Duration::ZERO, false, false);
+        (self.pause, self.took, self.interrupted) = (PAUSE.0, Duration::ZERO, false);
+        self.blame.begin_anew();
         // What waits is offered at once.
-        self.retry_at = self.held.as_ref().map(|_| Instant::now());
+        self.held.iter_mut().for_each(Trial::begin_anew);
+        self.retry_at = self.held.front().map(|_| Instant::now());
         let mut words = self.status.words();
         (words.order, words.on_failure, words.failing) = (order, on_failure, None);
         words.missing = self.filter.as_ref().err().cloned();
@@ -141,15 +161,17 @@ impl Seat {
     }
 
     /// Takes the filter away, and gives back what waited for it.
-    pub fn vacate(&mut self) -> Option<Flow> {
+    pub fn vacate(&mut self) -> impl Iterator<Item = Flow> {
         self.flush();
         self.filter = Err("it was removed".to_owned());
-        self.held.take().map(|trial| trial.flow)
+        self.held.drain(..).map(|trial| trial.flow)
     }
 
     /// Lets go of what waits; its entries stay with the log. Returns the number of traces.
     pub fn abandon(&mut self) -> usize {
-        self.held.take().map_or(0, |trial| trial.flow.rows.len())
+        let traces = self.held_traces();
+        self.held.clear();
+        traces
     }
 
     /// The filter's report; `None` when it has none.

@@ -1,5 +1,6 @@
 //! The stage: decided traces in, batches of those that are kept out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,10 @@ use super::memory::Dropped;
 use super::seat::{Seat, Slot};
 use super::verdicts::carry_out;
 use crate::correlate::Decided;
-use crate::model::NameTable;
+use crate::model::{NameTable, TraceId};
 use crate::patience::Patience;
 use crate::source::Settlement;
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// Commands that wait for the stage, at most.
@@ -41,6 +43,8 @@ pub struct Stage {
     pub output: mpsc::Sender<FilteredBatch>,
     /// Where the receipts of the others go.
     pub settlements: mpsc::Sender<Settlement>,
+    /// Keeps recent traces for queries.
+    pub store: Arc<Store>,
     /// The filters to begin with, each name once.
     pub filters: Vec<Slot>,
     /// What late parts follow.
@@ -55,6 +59,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         input,
         output,
         settlements,
+        store,
         filters,
         remember,
         failed,
@@ -66,6 +71,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         input: Some(input),
         output,
         settlements,
+        store,
         commands,
         seats: Vec::new(),
         seats_ever: 0,
@@ -107,6 +113,7 @@ pub(super) struct Runner {
     input: Option<mpsc::Receiver<Vec<Decided>>>,
     pub(super) output: mpsc::Sender<FilteredBatch>,
     pub(super) settlements: mpsc::Sender<Settlement>,
+    pub(super) store: Arc<Store>,
     pub(super) commands: mpsc::Receiver<Command>,
     /// In the order in which they are asked.
     pub(super) seats: Vec<Seat>,
@@ -182,7 +189,11 @@ impl Runner {
         if self.waiting.is_empty() || !self.ready.is_empty() || !self.is_free(&[], u64::MAX) {
             return Ok(false);
         }
-        let decided = self.waiting.cut();
+        let undecided: HashSet<&TraceId> = self.seats.iter().flat_map(Seat::undecided).collect();
+        let decided = self.waiting.cut(|id| undecided.contains(id));
+        if decided.is_empty() {
+            return Ok(false);
+        }
         let decided = self.without_followers(decided)?;
         Flow::new(decided).map_or(Ok(()), |flow| self.pass_on(flow)).map(|()| true)
     }
@@ -222,7 +233,7 @@ impl Runner {
                 Ok(())
             }
             Passage::Through(trial) => {
-                let (mut flow, gone) = carry_out(trial, seat.on_failure, &seat.status, &mut self.names);
+                let (mut flow, gone) = carry_out(*trial, seat.on_failure, &seat.status, &mut self.names);
                 flow.passed.push(seat.id);
                 self.settle(gone)?;
                 if flow.rows.is_empty() { Ok(()) } else { self.pass_on(flow) }

@@ -79,6 +79,13 @@ pub struct FilterSummary {
     pub numbers: Numbers,
 }
 
+impl FilterSummary {
+    /// Whether traces are not to be shown before it has decided on them: everything has to pass it, be it there or not, or it changes what passes.
+    pub fn protects(&self) -> bool {
+        self.on_failure != OnFailure::Pass || self.edits > 0
+    }
+}
+
 impl FilterStatus {
     pub fn new(name: Arc<str>, order: i64, on_failure: OnFailure, missing: Option<String>) -> FilterStatus {
         FilterStatus {

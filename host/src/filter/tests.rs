@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use self::bench::{Bench, Fake, deciding, drop_for, keep_for, passing};
 use super::{Change, Decisions, Edit, OnFailure, Slot, Target, Verdict};
+use crate::budget::Share;
 use crate::correlate::Decided;
 use crate::encode::sample;
 use crate::model::Receipt;
@@ -31,6 +32,7 @@ fn part(id: &str, part: u32, spans: usize) -> Decided {
         receipts: vec![Receipt { stream: 0, ms: 1, seq: 1 }],
         at_ms: 1_000,
         retry: false,
+        share: Share::default(),
     }
 }
 

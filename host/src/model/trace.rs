@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Sampling, Span, SpanId, Status, Text, TraceId, UnixNanos};
+use super::{Sampling, Span, SpanId, SpanState, Status, Text, TraceId, UnixNanos};
 
 /// Why a trace was decided when it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Decision {
     MaxAge,
     /// It reached the maximum number of spans.
     MaxSpans,
+    /// It reached the maximum number of bytes.
+    MaxBytes,
     /// Open traces needed more memory than they may have, and this one was nearest to its end.
     Memory,
 }
@@ -31,7 +33,16 @@ impl Decision {
             Decision::Expired => "expired",
             Decision::MaxAge => "max_age",
             Decision::MaxSpans => "max_spans",
+            Decision::MaxBytes => "max_bytes",
             Decision::Memory => "memory",
+        }
+    }
+
+    /// Whether it was decided before it was quiet, because of a bound: more of it may be about to come.
+    pub fn cuts_off(self) -> bool {
+        match self {
+            Decision::MaxAge | Decision::MaxSpans | Decision::MaxBytes | Decision::Memory => true,
+            Decision::Complete | Decision::ParentMissing | Decision::Expired => false,
         }
     }
 }
@@ -92,9 +103,9 @@ impl Trace {
         self.failed_spans() == 0
     }
 
-    /// Whether every span was seen to end.
+    /// Whether every span was seen to end, and no bound cut it off before.
     pub fn complete(&self) -> bool {
-        self.spans.iter().all(|span| span.state == super::SpanState::Closed)
+        !self.decision.cuts_off() && self.decision != Decision::Expired && self.spans.iter().all(|span| span.state == SpanState::Closed)
     }
 
     /// Distinct agent names, in order of first appearance.
@@ -135,7 +146,10 @@ impl Trace {
                 }
             }
         }
-        let mut united = Trace::new(self.id.clone(), self.part.min(other.part), self.decision, spans);
+        // What was once cut off may lack something; of other decisions the latest holds, since a late part may close what was open.
+        let latest = if self.part > other.part { self.decision } else { other.decision };
+        let decision = [self.decision, other.decision].into_iter().find(|decision| decision.cuts_off()).unwrap_or(latest);
+        let mut united = Trace::new(self.id.clone(), self.part.min(other.part), decision, spans);
         // The verdict on part 0 holds for all; of two on the same part the later one, which is the other's.
         let (first, second) = if self.part < other.part { (self, other) } else { (other, self) };
         united.sampling = first.sampling.clone().or_else(|| second.sampling.clone());
@@ -146,5 +160,47 @@ impl Trace {
     pub fn bytes(&self) -> usize {
         let sampling = self.sampling.as_ref().map_or(0, |sampling| sampling.bytes());
         size_of::<Trace>() + self.id.heap_bytes() + sampling + self.spans.iter().map(Span::bytes).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::sample;
+
+    fn decided(decision: Decision, part: u32, state: SpanState) -> Trace {
+        let mut span = sample::span("a");
+        span.state = state;
+        Trace {
+            decision,
+            part,
+            ..sample::trace("t", vec![span])
+        }
+    }
+
+    #[test]
+    fn what_was_cut_off_is_not_complete_however_closed_its_spans_are() {
+        use Decision::{Complete, Expired, MaxAge, MaxBytes, MaxSpans, Memory, ParentMissing};
+        for (decision, complete) in [
+            (Complete, true),
+            (ParentMissing, true),
+            (Expired, false),
+            (MaxAge, false),
+            (MaxSpans, false),
+            (MaxBytes, false),
+            (Memory, false),
+        ] {
+            assert_eq!(decided(decision, 0, SpanState::Closed).complete(), complete, "{decision:?}");
+            assert!(!decided(decision, 0, SpanState::Open).complete(), "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_part_completes_what_had_expired_but_not_what_was_cut_off() {
+        let late = decided(Decision::Complete, 1, SpanState::Closed);
+        for (decision, complete) in [(Decision::Expired, true), (Decision::MaxSpans, false)] {
+            let first = decided(decision, 0, SpanState::Open);
+            assert_eq!((first.united(&late).complete(), late.united(&first).complete()), (complete, complete), "{decision:?}");
+        }
     }
 }

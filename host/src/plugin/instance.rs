@@ -183,10 +183,15 @@ impl Resident for Instance {
         said.transpose().map_err(|reason| self.setup.reader().read(reason))
     }
 
-    /// As of now; of an instance that has ended, as it was kept last.
+    /// As of now; of an instance that has ended, or fails when it is asked, as it was kept last.
     fn snapshot(&mut self) -> Result<Option<Vec<u8>>, String> {
-        if self.running.is_some() {
-            self.take_state()?;
+        if self.running.is_some()
+            && let Err(reason) = self.take_state()
+        {
+            if self.kept.is_none() {
+                return Err(reason);
+            }
+            tracing::warn!(plugin = %self.setup.name, reason, "the plugin fails when it is asked for its state; what was kept last stands in for it");
         }
         Ok(self.kept.clone())
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
@@ -16,6 +16,9 @@ use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
 
 /// The bundled filter that takes secrets out.
 const REDACT: &str = "redact";
+
+/// What a swap may take beyond what the plugins' limits allow their calls.
+const SWAP_MARGIN: Duration = Duration::from_secs(10);
 
 /// What a plugin gets by its name, where its `.toml` says nothing else.
 pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<Given> + Send + Sync>;
@@ -126,12 +129,14 @@ impl Loader {
     /// Lets instances take over in the stage that they are for.
     async fn put(&self, name: &str, instances: Vec<Instance>, loaded: &Loaded) -> Result<(), String> {
         let Manifest { required, queue, max_traces, order, .. } = loaded.manifest;
+        let within = self.swap_within(name, &loaded.manifest);
         match loaded.kind {
             Kind::Exporter => {
                 let member = Member {
                     name: name.to_owned(),
                     exporters: instances.into_iter().map(|instance| Box::new(instance) as Box<dyn Exporter>).collect(),
                     terms: Terms { required, queue, max_traces },
+                    within,
                 };
                 self.exporters.put(member).await
             }
@@ -141,10 +146,19 @@ impl Loader {
                     order,
                     on_failure: loaded.on_failure,
                     filter: instances.into_iter().next().map(|instance| Box::new(instance) as Box<dyn Filter>).ok_or_else(String::new),
+                    within,
                 };
                 self.filters.put(slot).await
             }
         }
+    }
+
+    /// How long a successor waits for its predecessor: a call of that may take as long as it may, and restoring the state too.
+    fn swap_within(&self, name: &str, manifest: &Manifest) -> Duration {
+        let records = self.registry.records();
+        let running = records.get(name).and_then(|record| record.loaded.as_ref()).map(|loaded| loaded.manifest.limits.call_time);
+        let call_time = running.unwrap_or_default().max(manifest.limits.call_time);
+        call_time + manifest.limits.init_time + SWAP_MARGIN
     }
 
     /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind, and traces wait there,

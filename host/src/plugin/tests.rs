@@ -13,13 +13,17 @@ mod wat;
 
 /// A guest of which everything but `parts` does nothing. 1024 to 2047 is all zeros, which is "nothing, and all is well" in every answer.
 fn exporter(parts: &[(&str, &str)]) -> Vec<u8> {
+    wat::exporter(&module(parts))
+}
+
+fn module(parts: &[(&str, &str)]) -> String {
     let part =
         |name: &str, default: &str| parts.iter().find(|(own, _)| *own == name).map_or(default.to_owned(), |(_, text)| (*text).to_owned());
     let function = |name: &str, parameters: &str| {
         let body = part(name, "(i32.const 1024)");
         format!("(func (export {name:?}) {parameters} (result i32) {body})")
     };
-    let text = format!(
+    format!(
         r#"(module
             {}
             (memory (export "memory") {})
@@ -31,8 +35,7 @@ fn exporter(parts: &[(&str, &str)]) -> Vec<u8> {
         function("init", "(param i32 i32)"),
         function("export-batch", ""),
         function("flush", ""),
-    );
-    wat::exporter(&text)
+    )
 }
 
 fn setup(limits: Limits) -> Setup {
@@ -202,4 +205,33 @@ fn an_answer_that_is_no_text_is_none() {
     let Outcome::Failed(reason) = outcome else { panic!("{outcome:?}") };
     assert!(reason.starts_with("export-batch: ") && reason.contains("utf-8"), "{reason}");
     assert_eq!(hits, vec![]);
+}
+
+/// The state of an exporter whose module has `snapshot` and `restore`.
+const STATE: &str = r#"
+  (func $snapshot (result (list u8)) (canon lift (core func $guest "snapshot") (memory $memory)))
+  (func $restore (param "snapshot" (list u8)) (result (result (error string)))
+    (canon lift (core func $guest "restore") (memory $memory) (realloc $realloc)))
+  (instance $state (export "snapshot" (func $snapshot)) (export "restore" (func $restore)))
+  (export "meshtrace:plugin/state@0.1.0" (instance $state))
+"#;
+
+#[test]
+fn a_state_that_cannot_be_had_any_more_is_the_one_that_was_kept_last() {
+    let once = r#"
+        (global $asked (mut i32) (i32.const 0))
+        (data (i32.const 100) "abc") (data (i32.const 2048) "\64\00\00\00\03\00\00\00")
+        (func (export "restore") (param i32 i32) (result i32) (i32.const 1024))
+        (func (export "snapshot") (result i32)
+            (if (global.get $asked) (then unreachable))
+            (global.set $asked (i32.const 1))
+            (i32.const 2048))"#;
+    let (instance, _) = started(&wat::exporter_with(&module(&[("definitions", once)]), STATE), Limits::default());
+    let mut instance = instance.expect("it starts");
+    let state = Ok(Some(b"abc".to_vec()));
+    assert_eq!([instance.snapshot(), instance.snapshot(), instance.snapshot()], [state.clone(), state.clone(), state]);
+    let never = once.replace("(global.get $asked)", "(i32.const 1)");
+    let (instance, _) = started(&wat::exporter_with(&module(&[("definitions", &never)]), STATE), Limits::default());
+    let refused = instance.expect("it starts").snapshot();
+    assert_eq!(refused, Err("snapshot: it panicked or aborted (its log may say why)".to_owned()));
 }

@@ -253,3 +253,20 @@ fn a_search_looks_through_the_whole_store_newest_first() {
     assert!(store.search(&criteria, 0).is_empty());
     assert_eq!(store.search(&Criteria::default(), 1_000).len(), 702);
 }
+
+#[test]
+fn what_is_announced_has_an_outline_until_it_is_stored_or_withdrawn() {
+    let store = store(|_| ());
+    let traces = numbered(0..3);
+    store.announce(traces.iter().map(|trace| &**trace));
+    let (first, second) = (TraceId::parse("t0"), TraceId::parse("t1"));
+    assert_eq!((store.outline(&first).map(|outline| outline.spans), store.get(&first).is_none()), (Some(1), true));
+    store.insert(&traces[..1], 1);
+    assert_eq!((store.outline(&first), store.get(&first).is_some()), (None, true));
+    // A late part on its way keeps it known.
+    store.announce([&*traces[1]]);
+    store.withdraw([&second]);
+    assert!(store.outline(&second).is_some());
+    store.withdraw([&second, &second, &first]);
+    assert_eq!((store.outline(&second), store.outline(&TraceId::parse("t2")).is_some()), (None, true));
+}

@@ -46,6 +46,7 @@ impl Document {
     /// does not matter, nothing that either knew is lost, and uniting the result with either once more changes nothing.
     #[must_use]
     pub fn unite(mut self, other: Document) -> Document {
+        let cut_off = self.was_cut_off() || other.was_cut_off();
         for span in other.spans.into_values() {
             self.add(span);
         }
@@ -55,7 +56,16 @@ impl Document {
             self.fields.insert(key, better.unwrap_or(value));
         }
         self.summarize();
+        if cut_off {
+            self.fields.insert("complete".to_owned(), raw("false".to_owned()));
+        }
         self
+    }
+
+    /// Whether the host decided it by a bound: it is not complete, though no span is open.
+    fn was_cut_off(&self) -> bool {
+        let complete = self.fields.get("complete").is_none_or(|complete| complete.get() != "false");
+        !complete && !self.spans.values().any(Span::is_open)
     }
 
     /// The document on one line, with its newline.
@@ -180,6 +190,15 @@ mod tests {
                 assert_eq!(text(reread), expected);
             }
         }
+    }
+
+    #[test]
+    fn what_was_cut_off_stays_incomplete_and_what_had_expired_does_not() {
+        let decided = |span: &str| Document::parse(format!(r#"{{"trace_id":"t","spans":[{span}],"complete":false}}"#).as_bytes()).unwrap();
+        let whole = |span: &str| Document::parse(format!(r#"{{"trace_id":"t","spans":[{span}],"complete":true}}"#).as_bytes()).unwrap();
+        let complete = |united: Document| text(united).contains(r#""complete":true"#);
+        assert!(!complete(decided(ROOT).unite(whole(LATE))) && !complete(whole(LATE).unite(decided(ROOT))));
+        assert!(complete(decided(OPEN).unite(whole(LATE))) && complete(whole(LATE).unite(decided(OPEN))));
     }
 
     #[test]

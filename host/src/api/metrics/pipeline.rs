@@ -61,6 +61,9 @@ pub(super) fn input(text: &mut Text, input: &InputSummary) {
         unreadable_values,
         rejected,
         open_bytes,
+        queued_bytes,
+        max_queued_bytes,
+        queue_waits,
         remembered_traces,
         interned_name_bytes,
     } = input;
@@ -72,6 +75,11 @@ pub(super) fn input(text: &mut Text, input: &InputSummary) {
     let help = "Values of another form than their field wants; each was kept as an attribute.";
     text.counter("meshtrace_unreadable_values", help).count(&[], *unreadable_values);
     text.gauge("meshtrace_open_bytes", "Bytes that open traces hold.").count(&[], *open_bytes);
+    let help = "Bytes of decided traces that are on their way through filters, or wait for required exporters.";
+    text.gauge("meshtrace_queued_bytes", help).count(&[], *queued_bytes);
+    text.gauge("meshtrace_queued_max_bytes", "Bytes that those may hold.").count(&[], *max_queued_bytes);
+    let help = "Times that decided traces had to wait for some of these bytes, and reading with them.";
+    text.counter("meshtrace_queue_waits", help).count(&[], *queue_waits);
     text.gauge("meshtrace_remembered_traces", "Ids of decided traces that are remembered for late spans.").count(&[], *remembered_traces);
     text.gauge("meshtrace_interned_name_bytes", "Bytes of texts that are kept once for all spans.").count(&[], *interned_name_bytes);
 }

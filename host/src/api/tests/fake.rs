@@ -19,6 +19,8 @@ pub(super) struct Fake {
     pub(super) plugins: PluginsSummary,
     /// What filters decided.
     pub(super) decisions: Vec<(TraceId, Known)>,
+    /// The filters; `None`: sampling.
+    pub(super) filters: Option<Vec<FilterSummary>>,
     /// It never answers.
     pub(super) stuck: bool,
 }
@@ -61,7 +63,10 @@ impl Pipeline for Fake {
             dead: 0,
             remembered: 8,
         };
-        FiltersSummary { counts, filters: vec![sampling()] }
+        FiltersSummary {
+            counts,
+            filters: self.filters.clone().unwrap_or_else(|| vec![sampling()]),
+        }
     }
 
     fn decision(&self, id: &TraceId) -> Option<Known> {
@@ -120,6 +125,9 @@ impl Pipeline for Fake {
             unreadable_values: 8,
             rejected: vec![("no_trace_id", 1), ("too_large", 9)],
             open_bytes: 4_096,
+            queued_bytes: 2_048,
+            max_queued_bytes: 8_192,
+            queue_waits: 6,
             remembered_traces: 20,
             interned_name_bytes: 300,
         }

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::filter::{FilterSummary, OnFailure};
+use crate::model::TraceId;
 use crate::source::SourceState;
 
 const ID: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
@@ -46,7 +48,8 @@ async fn the_status_has_the_documented_keys_and_more() {
         ),
         (
             "input",
-            json!({"events": 160, "unreadable_values": 8, "no_trace_id": 1, "too_large": 9, "open_bytes": 4096, "remembered_traces": 20,
+            json!({"events": 160, "unreadable_values": 8, "no_trace_id": 1, "too_large": 9, "open_bytes": 4096, "queued_bytes": 2048, "max_queued_bytes": 8192,
+                   "queue_waits": 6, "remembered_traces": 20,
                    "interned_name_bytes": 300}),
         ),
     ] {
@@ -91,11 +94,58 @@ async fn a_trace_is_the_same_in_every_answer() {
 #[tokio::test]
 async fn an_open_trace_is_shown_as_not_complete_and_meshctl_is_told_to_ask_again() {
     let open = (*lasting("still-open", 1, Status::Ok)).clone();
-    let state = state(store(), Fake { open: Some(open), ..Fake::default() });
+    let fake = Fake {
+        open: Some(open),
+        filters: Some(Vec::new()),
+        ..Fake::default()
+    };
+    let state = state(store(), fake);
     let trace = get_ok(&state, "/trace/still-open").await;
     assert_eq!((&trace["complete"], &trace["span_count"]), (&json!(false), &json!(1)));
     assert_eq!(get(&state, "/registry/trace/still-open").await.0, StatusCode::NOT_FOUND);
     assert_eq!(get_ok(&state, "/trace/list").await["total"], 1, "lists show decided traces");
+}
+
+#[tokio::test]
+async fn an_open_trace_shows_nothing_that_agents_wrote_while_a_filter_protects() {
+    let open = Trace {
+        id: TraceId::parse("still-open"),
+        ..sample::documented()
+    };
+    let filter = |state, on_failure, edits| FilterSummary { state, on_failure, edits, ..sampling() };
+    for (filter, protects) in [
+        (filter("running", OnFailure::Pass, 0), false),
+        (filter("running", OnFailure::Pass, 1), true),
+        (filter("running", OnFailure::Hold, 0), true),
+        (filter("missing", OnFailure::Hold, 0), true),
+        (filter("holding", OnFailure::DeadLetter, 0), true),
+    ] {
+        let fake = Fake {
+            open: Some(open.clone()),
+            filters: Some(vec![filter]),
+            ..Fake::default()
+        };
+        let trace = get_ok(&state(store(), fake), "/trace/still-open").await;
+        assert_eq!((&trace["complete"], &trace["span_count"], &trace["duration_ms"]), (&json!(false), &json!(3), &json!(300)));
+        assert_eq!((trace.get("redacted").is_some(), trace["spans"] == json!([])), (protects, protects), "{trace}");
+        assert_eq!(trace.to_string().contains("weather"), !protects);
+    }
+}
+
+#[tokio::test]
+async fn a_trace_on_its_way_through_the_filters_is_known() {
+    let store = store();
+    let passing = Trace {
+        id: TraceId::parse("passing"),
+        ..sample::documented()
+    };
+    store.announce([&passing]);
+    let state = state(Arc::clone(&store), Fake::default());
+    let trace = get_ok(&state, "/trace/passing").await;
+    assert_eq!((&trace["complete"], &trace["span_count"], &trace["spans"]), (&json!(false), &json!(3), &json!([])));
+    assert!(trace["redacted"].as_str().is_some_and(|why| why.contains("on its way through the filters")), "{trace}");
+    store.insert(&[Arc::new(passing)], crate::api::now_unix_ms());
+    assert!(get_ok(&state, "/trace/passing").await.get("redacted").is_none());
 }
 
 #[tokio::test]

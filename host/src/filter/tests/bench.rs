@@ -10,6 +10,7 @@ use super::*;
 use crate::batch::{Numbers, Resident, TraceBatch};
 use crate::filter::{self, Filter, FilterSummary, FilteredBatch, Handle, Remember, Stage};
 use crate::source::{Fate, Settlement};
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// The longest that anything is waited for. Waiting ends as soon as it comes.
@@ -57,6 +58,7 @@ impl Fake {
             order: 0,
             on_failure: OnFailure::Hold,
             filter: Ok(Box::new(self)),
+            within: PATIENCE,
         }
     }
 
@@ -144,6 +146,7 @@ pub(super) struct Bench {
     input: Option<mpsc::Sender<Vec<Decided>>>,
     pub(super) output: mpsc::Receiver<FilteredBatch>,
     pub(super) settlements: mpsc::Receiver<Settlement>,
+    pub(super) store: Arc<Store>,
     pub(super) failures: mpsc::Receiver<anyhow::Error>,
     pub(super) handle: Handle,
     tasks: Tasks,
@@ -160,10 +163,12 @@ impl Bench {
         let (kept, output) = mpsc::channel(1);
         let (settle, settlements) = mpsc::channel(1_024);
         let (failed, failures) = mpsc::channel(1);
+        let store = Arc::new(Store::new(crate::store::Limits::default()));
         let stage = Stage {
             input: decided,
             output: kept,
             settlements: settle,
+            store: Arc::clone(&store),
             filters,
             remember,
             failed,
@@ -173,6 +178,7 @@ impl Bench {
             input: Some(input),
             output,
             settlements,
+            store,
             failures,
             handle,
             tasks,

@@ -128,3 +128,37 @@ async fn a_search_for_the_guilty_is_interrupted_between_two_calls() {
     assert_eq!(bench.kept_ids().await.len(), 512);
     assert!(bench.filter("f").failures < 200, "{}", bench.filter("f").failures);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_does_not_wait_for_ever_to_take_over_and_does_not_afterwards() {
+    let ((release, released), entered) = (std::sync::mpsc::channel::<()>(), Notes::default());
+    let begun = entered.clone();
+    let mut waits = Some(released);
+    let stuck = Fake::new(move |batch| {
+        begun.add("entered");
+        if let Some(released) = waits.take() {
+            released.recv_timeout(Duration::from_secs(20)).expect("it is released");
+        }
+        Ok(Decisions {
+            verdicts: vec![keep_for("old"); batch.traces().len()],
+            edits: Vec::new(),
+        })
+    });
+    let mut bench = Bench::new(vec![stuck.called("f")]);
+    bench.give(all(&["a"])).await;
+    while entered.taken().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let hasty = Slot {
+        within: Duration::from_millis(50),
+        ..passing().called("f")
+    };
+    let refused = bench.handle.put(hasty).await;
+    let said = r#"the filters came to no end of a call within 0.05 s, so "f" was not put in its place"#;
+    assert_eq!(refused, Err(said.to_owned()));
+    release.send(()).expect("it waits");
+    bench.kept().await;
+    bench.give(all(&["b"])).await;
+    assert!(bench.kept().await.batch.traces()[0].sampling.is_some(), "the old one decides");
+    assert_eq!(bench.filter("f").swaps, 0);
+}

@@ -134,3 +134,31 @@ async fn what_is_remembered_is_forgotten_by_the_streams_time() {
     bench.settle_down().await;
     assert_eq!(bench.handle.counts().remembered, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_part_of_a_trace_that_waits_under_suspicion_follows_its_verdict() {
+    let mut left = 3;
+    // Fails with the trace for a while, then drops it.
+    let filter = Fake::new(move |batch| {
+        let ours = |trace: &std::sync::Arc<crate::model::Trace>| trace.id == TraceId::parse("x") && trace.part == 0;
+        if batch.traces().iter().any(ours) {
+            left -= 1;
+            if left >= 0 {
+                return Err("it trapped".to_owned());
+            }
+        }
+        Ok(Decisions {
+            verdicts: batch.traces().iter().map(|trace| if ours(trace) { drop_for("bad") } else { Verdict::Pass }).collect(),
+            edits: Vec::new(),
+        })
+    });
+    let mut bench = Bench::new(vec![filter.called("f").on_failure(OnFailure::DeadLetter)]);
+    bench.give(all(&["x"])).await;
+    bench.until("f", |filter| filter.failures >= 1).await;
+    bench.give(late("x", 1)).await;
+    bench.until("f", |filter| filter.dropped == 1).await;
+    let bad = ("f".to_owned(), Some("bad".to_owned()));
+    assert_eq!([bench.dropped().await, bench.dropped().await], [bad.clone(), bad]);
+    let counts = bench.handle.counts();
+    assert_eq!((counts.kept, counts.dropped, counts.late_dropped, counts.dead), (0, 1, 1, 0));
+}

@@ -163,3 +163,24 @@ async fn an_answer_that_makes_no_sense_is_a_failure() {
         assert_eq!((filter.failures, filter.undecided, filter.last_error.as_deref()), (1, 1, Some(said)));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decided_can_be_asked_for_while_the_next_stage_takes_nothing() {
+    let mut bench = Bench::new(vec![deciding(|id| if id == "bad" { drop_for("bad") } else { Verdict::Pass }).called("f")]);
+    let traces: Vec<Decided> = ["1", "2", "bad", "3"].map(one).into();
+    bench.store.announce(traces.iter().map(|decided| &decided.trace));
+    // The queue has room for one; the next waits for it, and what is behind that for its turn.
+    for (decided, kept) in traces.into_iter().zip([1, 2, 2, 2]) {
+        bench.give(vec![decided]).await;
+        bench.until_kept(kept).await;
+    }
+    let stored = |id: &str| bench.store.get(&TraceId::parse(id)).is_some();
+    assert!(stored("1") && stored("2") && !stored("3"));
+    assert!(["1", "2"].iter().all(|id| bench.store.outline(&TraceId::parse(id)).is_none()));
+    assert!(bench.store.outline(&TraceId::parse("3")).is_some(), "it is on its way");
+    for id in ["1", "2", "3"] {
+        assert_eq!(bench.kept_ids().await, [id]);
+    }
+    let left = ["1", "2", "bad", "3"].map(|id| bench.store.outline(&TraceId::parse(id)));
+    assert_eq!(left, [None, None, None, None]);
+}
