@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use crate::correlate::Rules;
-use crate::source::redis::{RedisConfig, TlsFiles};
+use crate::source::redis::{JournalBounds, RedisConfig, TlsFiles};
 use crate::store;
 pub use settings::{SETTINGS, Setting};
 pub use telemetry::{Endpoint, Telemetry};
@@ -98,6 +98,16 @@ impl Config {
             skip_verify: read.get("redis_tls_skip_verify", parse::boolean),
         };
         let retention = read.get("trace_retention", parse::duration);
+        let rules = Rules {
+            quiet_ms: millis(read.get("quiet_period", parse::duration)),
+            parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
+            timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
+            max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
+            max_spans: read.get("max_trace_spans", parse::count),
+            max_open_bytes: read.get("max_open_bytes", parse::count),
+            remember_ms: millis(read.get("remember", parse::duration)),
+            max_remembered: read.get("max_remembered", parse::count),
+        };
         let redis = RedisConfig {
             url: read.get("redis_url", parse::redis_url),
             tls,
@@ -105,20 +115,15 @@ impl Config {
             group: read.optional("consumer_group"),
             count: read.get("batch_size", parse::batch_size),
             retention,
+            journal: JournalBounds {
+                keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+                max: rules.max_remembered,
+            },
         };
         let config = Config {
             enabled: read.get("tracing_enabled", parse::boolean),
             source: SourceConfig::of(redis),
-            rules: Rules {
-                quiet_ms: millis(read.get("quiet_period", parse::duration)),
-                parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
-                timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
-                max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
-                max_spans: read.get("max_trace_spans", parse::count),
-                max_open_bytes: read.get("max_open_bytes", parse::count),
-                remember_ms: millis(read.get("remember", parse::duration)),
-                max_remembered: read.get("max_remembered", parse::count),
-            },
+            rules,
             exporters: ExporterConfig {
                 kind: read.get("exporter_type", parse::text),
                 stats: read.get("enable_stats", parse::boolean),

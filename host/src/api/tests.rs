@@ -7,6 +7,7 @@ mod metrics;
 mod plugins;
 mod serving;
 mod shapes;
+mod standby;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Correlator, Decided, Rules};
 use crate::decode::{Decoder, Reject};
-use crate::model::{Decision, Trace, TraceId};
+use crate::model::{Decision, Receipts, Trace, TraceId};
 use crate::source::{Batch, Entry, Fate, Settlement};
 
 /// What the stage is made of.
@@ -168,6 +168,9 @@ pub async fn run(stage: Correlate) {
             }
         };
         let Some(mut batch) = batch else { return };
+        if let Some(beginning) = batch.beginning.take() {
+            correlator.begin(*beginning);
+        }
         let mut decided = Vec::new();
         let mut rejected = Vec::new();
         for entry in batch.drain() {
@@ -208,7 +211,12 @@ fn take(
                 reason: reject.to_string(),
                 trace: None,
             };
-            rejected.push((Settlement { receipts: vec![entry.receipt], fate }, reject));
+            let receipts = Receipts {
+                epoch: correlator.epoch(),
+                mark: None,
+                list: vec![entry.receipt],
+            };
+            rejected.push((Settlement { receipts, fate }, reject));
         }
     }
 }

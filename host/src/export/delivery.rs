@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::batch::TraceBatch;
-use crate::model::Receipt;
+use crate::model::Receipts;
 use crate::source::{Fate, Settlement};
 
 /// A batch, and for each trace how many exporters have yet to take it.
@@ -18,14 +18,14 @@ pub(super) struct Delivery {
 
 #[derive(Debug)]
 struct Row {
-    receipts: Vec<Receipt>,
+    receipts: Receipts,
     waiting: usize,
     dead: Option<Fate>,
 }
 
 impl Delivery {
     /// `receipts` are those of each trace of the batch, `exporters` how many have to take it.
-    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Vec<Receipt>>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
+    pub fn new(batch: Arc<TraceBatch>, receipts: Vec<Receipts>, exporters: usize, settlements: mpsc::Sender<Settlement>) -> Delivery {
         let rows = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
         Delivery {
             batch,

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
 use crate::batch::{Resident, TraceBatch};
 use crate::filter::FilteredBatch;
-use crate::model::{Decision, Trace, TraceId};
+use crate::model::{Decision, Receipts, Trace, TraceId};
 use crate::source::{Fate, Settlement};
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -126,7 +126,7 @@ impl Stage {
         let trace = |id: &&str| Arc::new(Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()));
         let batch = FilteredBatch {
             batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
-            receipts: ids.iter().map(|_| Vec::new()).collect(),
+            receipts: ids.iter().map(|_| Receipts::default()).collect(),
         };
         self.input.send(batch).await.expect("the stage runs");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::TraceBatch;
 use crate::correlate::Decided;
-use crate::model::{Receipt, Sampling};
+use crate::model::{Receipts, Sampling};
 
 /// Traces in one batch, at most.
 pub(super) const BATCH_TRACES: usize = 512;
@@ -18,7 +18,7 @@ pub struct FilteredBatch {
     /// The traces, with their verdicts.
     pub batch: Arc<TraceBatch>,
     /// Those of each trace of the batch.
-    pub receipts: Vec<Vec<Receipt>>,
+    pub receipts: Vec<Receipts>,
 }
 
 /// A batch, and which filters it has passed.
@@ -35,7 +35,7 @@ pub(super) struct Flow {
 /// What goes along with a trace.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub receipts: Vec<Receipt>,
+    pub receipts: Receipts,
     /// When it was decided, milliseconds of stream time.
     pub at_ms: u64,
     /// The first keep that a filter gave it.
@@ -46,7 +46,10 @@ impl Flow {
     /// `None` when there is nothing to flow.
     pub fn new(decided: Vec<Decided>) -> Option<Flow> {
         // What came back from the dead letters comes as part 0, and that is decided anew whatever is remembered.
-        let part = |Decided { trace, receipts, at_ms, retry: _ }| (Arc::new(trace), Row { receipts, at_ms, verdict: None });
+        let part = |decided: Decided| {
+            let Decided { trace, receipts, at_ms, .. } = decided;
+            (Arc::new(trace), Row { receipts, at_ms, verdict: None })
+        };
         let (traces, rows): (Vec<_>, Vec<_>) = decided.into_iter().map(part).unzip();
         (!rows.is_empty()).then(|| Flow {
             batch: Arc::new(TraceBatch::new(traces)),
