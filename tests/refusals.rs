@@ -4,7 +4,7 @@ use crate::support::events::{assert_whole, numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
 use crate::support::load::Load;
-use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
+use crate::support::redis_server::{GROUP, RedisServer, STREAM, pending, wait_until_settled};
 
 /// Scenario: the group is removed while traces come in; when all is settled, the stream is removed with all that belongs to it, and traces come again.
 /// Guarantees: the group is made again, and every trace comes out with exactly its spans; nothing stays pending.
@@ -29,6 +29,30 @@ fn a_group_or_a_stream_that_is_removed_is_made_again_and_nothing_in_the_log_is_l
     wait_until_settled(&mut connection, GROUP);
     ids.extend(more);
     ids.sort_unstable();
+    assert_whole(&host.json_files(), &ids);
+}
+
+/// Scenario: Redis is killed after traces have been settled, and started again from what it had written down before that.
+/// Guarantees: what is pending again is read again, by the host that runs all the while; every trace comes out with exactly its spans, and nothing stays
+/// pending.
+#[test]
+fn acknowledgements_that_redis_has_forgotten_are_made_again() {
+    let mut redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let host = HostBuilder::new(&redis.url()).set("MESHTRACE_QUIET_PERIOD", "1s").start();
+    host.wait_until_running();
+    let (ids, entries) = numbered_traces(20);
+    let (before, after) = entries.split_at(30);
+    publish(&mut connection, STREAM, before);
+    eventually("they are pending", || (pending(&mut connection, GROUP) == 30).then_some(()));
+    redis::cmd("SAVE").exec(&mut connection).expect("SAVE");
+    wait_until_settled(&mut connection, GROUP);
+    redis.kill();
+    redis.restart();
+    let mut connection = redis.connect();
+    assert_eq!(pending(&mut connection, GROUP), 30, "it has forgotten");
+    publish(&mut connection, STREAM, after);
+    wait_until_settled(&mut connection, GROUP);
     assert_whole(&host.json_files(), &ids);
 }
 

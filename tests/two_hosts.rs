@@ -16,7 +16,7 @@ use crate::support::guests::evil;
 use crate::support::host::{Host, HostBuilder, json_files};
 use crate::support::load::Load;
 use crate::support::plugin_dir::PluginDir;
-use crate::support::redis_server::{GROUP, RedisServer, STREAM, pending, wait_until_settled};
+use crate::support::redis_server::{GROUP, RedisServer, STREAM, consumers, pending, wait_until_settled};
 
 const LEASE: &str = "{mesh:trace}:lease:mcp-mesh-registry-processors";
 
@@ -160,6 +160,29 @@ fn a_leader_that_was_paused_past_its_lease_settles_nothing_and_stands_by() {
     publish(&mut connection, STREAM, &[span("last", "a", None)]);
     eventually("it settles again", || (first.counted("entries_acknowledged") == 1).then_some(()));
     assert_eq!(pending(&mut connection, GROUP), 0);
+}
+
+/// Scenario: entries are given to a host that leads no longer, in the moment before it notices.
+/// Guarantees: the one that leads reads them, and removes the other's name from the group.
+#[test]
+fn what_a_former_leader_was_given_is_read_by_the_one_that_leads() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    let (ids, entries) = numbered_traces(5);
+    // Nobody else can be faster.
+    let mut giving = redis::pipe();
+    giving.atomic();
+    for fields in &entries {
+        giving.xadd(STREAM, "*", fields);
+    }
+    giving.cmd("XREADGROUP").arg("GROUP").arg(GROUP).arg("meshtrace-former-1-1").arg("STREAMS").arg(STREAM).arg(">");
+    giving.exec(&mut connection).expect("they are given");
+    assert_eq!(pending(&mut connection, GROUP), entries.len());
+    wait_until_settled(&mut connection, GROUP);
+    assert_whole(&host.json_files(), &ids);
+    eventually("its name is gone", || (consumers(&mut connection).len() == 1).then_some(()));
 }
 
 /// Scenario: alone on its stream, the host is stopped for longer than its lease lasts, while a trace goes on; then Redis is.

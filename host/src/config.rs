@@ -98,6 +98,9 @@ impl Config {
             skip_verify: read.get("redis_tls_skip_verify", parse::boolean),
         };
         let retention = read.get("trace_retention", parse::duration);
+        let (url, stream, group) =
+            (read.get("redis_url", parse::redis_url), read.get("stream", parse::text), read.optional("consumer_group"));
+        let count = read.get("batch_size", parse::batch_size);
         let rules = Rules {
             quiet_ms: millis(read.get("quiet_period", parse::duration)),
             parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
@@ -109,11 +112,11 @@ impl Config {
             max_remembered: read.get("max_remembered", parse::count),
         };
         let redis = RedisConfig {
-            url: read.get("redis_url", parse::redis_url),
+            url,
             tls,
-            stream: read.get("stream", parse::text),
-            group: read.optional("consumer_group"),
-            count: read.get("batch_size", parse::batch_size),
+            stream,
+            group,
+            count,
             retention,
             journal: JournalBounds {
                 keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
