@@ -54,6 +54,8 @@ mod plugins;
 mod publishers;
 /// What earlier runs left pending, and in which order it comes.
 mod recovery;
+/// What Redis refuses for a while, or loses.
+mod refusals;
 /// Old entries are removed from the stream, but none that is still needed.
 mod retention;
 /// What can be set, and what happens when it is set wrongly.
@@ -62,3 +64,5 @@ mod settings;
 mod shutdown;
 /// Pauses of either side, and how soon a trace comes out.
 mod timing;
+/// One leads, others stand by.
+mod two_hosts;

@@ -22,6 +22,7 @@ mod refusal;
 mod reply;
 mod search;
 mod server;
+mod standby;
 mod stats;
 mod status;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -170,20 +172,24 @@ pub async fn serve(listener: TcpListener, serving: Serving, state: ApiState, shu
 }
 
 fn routes(api: Api) -> Router {
-    Router::new()
-        .merge(status::route())
+    let api = Arc::new(api);
+    let about_traces = Router::new()
         .merge(list::route())
         .merge(search::route())
         .merge(stats::route())
         .merge(trace::routes())
         .merge(decision::route())
+        .route_layer(from_fn_with_state(Arc::clone(&api), standby::refuse));
+    Router::new()
+        .merge(about_traces)
+        .merge(status::route())
         .merge(plugins::routes())
         .merge(metrics::route())
         .merge(health::route())
         .merge(ready::route())
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })
         .method_not_allowed_fallback(|method: Method| async move { Failure::NoSuchMethod(method.to_string()) })
-        .with_state(Arc::new(api))
+        .with_state(api)
 }
 
 /// The wall clock, which is what people ask by.

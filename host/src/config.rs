@@ -18,7 +18,7 @@ use anyhow::bail;
 use crate::correlate::Rules;
 use crate::secret::Secret;
 use crate::source::embedded;
-use crate::source::redis::{DOCUMENTED_GROUP, RedisConfig, TlsFiles};
+use crate::source::redis::{DOCUMENTED_GROUP, JournalBounds, RedisConfig, TlsFiles};
 use crate::store;
 pub use api::{ApiConfig, Certificate, Token, token};
 pub use settings::{SETTINGS, Setting};
@@ -113,28 +113,36 @@ impl Config {
             skip_verify: read.get("redis_tls_skip_verify", parse::boolean),
         };
         let retention = read.get("trace_retention", parse::duration);
+        let (url, stream, group) =
+            (read.get("redis_url", parse::redis_url), read.get("stream", parse::text), read.optional("consumer_group"));
+        let count = read.get("batch_size", parse::batch_size);
+        let rules = Rules {
+            quiet_ms: millis(read.get("quiet_period", parse::duration)),
+            parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
+            timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
+            max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
+            max_spans: read.get("max_trace_spans", parse::count),
+            max_bytes: read.get("max_trace_bytes", parse::count),
+            max_open_bytes: read.get("max_open_bytes", parse::count),
+            remember_ms: millis(read.get("remember", parse::duration)),
+            max_remembered: read.get("max_remembered", parse::count),
+        };
         let redis = RedisConfig {
-            url: read.get("redis_url", parse::redis_url),
+            url,
             tls,
-            stream: read.get("stream", parse::text),
-            group: read.optional("consumer_group"),
-            count: read.get("batch_size", parse::batch_size),
+            stream,
+            group,
+            count,
             retention,
+            journal: JournalBounds {
+                keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
+                max: rules.max_remembered,
+            },
         };
         let config = Config {
             enabled: read.get("tracing_enabled", parse::boolean),
             source: SourceConfig::of(redis),
-            rules: Rules {
-                quiet_ms: millis(read.get("quiet_period", parse::duration)),
-                parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
-                timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
-                max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
-                max_spans: read.get("max_trace_spans", parse::count),
-                max_bytes: read.get("max_trace_bytes", parse::count),
-                max_open_bytes: read.get("max_open_bytes", parse::count),
-                remember_ms: millis(read.get("remember", parse::duration)),
-                max_remembered: read.get("max_remembered", parse::count),
-            },
+            rules,
             max_queued_bytes: read.get("max_queued_bytes", parse::count),
             exporters: ExporterConfig {
                 kind: read.get("exporter_type", parse::text),

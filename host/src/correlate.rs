@@ -19,7 +19,8 @@ use slab::Slab;
 
 use crate::budget::Share;
 use crate::decode::Event;
-use crate::model::{Decision, Receipt, Trace, TraceId};
+use crate::model::{Decision, IdHasher, Receipt, Receipts, Trace, TraceId};
+use crate::source::Beginning;
 use memory::Remembered;
 use open::OpenTrace;
 use schedule::Schedule;
@@ -71,12 +72,14 @@ pub struct Decided {
     /// The trace, or a late part of one.
     pub trace: Trace,
     /// One for each entry that went into it.
-    pub receipts: Vec<Receipt>,
+    pub receipts: Receipts,
     /// When it fell due, milliseconds of stream time.
     pub at_ms: u64,
     /// Whether a retry brought it back from the dead letters. Then it is decided anew: whatever is remembered of an earlier decision about this trace
     /// (that it was dropped, say) does not count. Never true of a late part.
     pub retry: bool,
+    /// Whether its trace was dropped under an earlier leadership, as the journal says. Only true of a late part.
+    pub follows_drop: bool,
     /// What it takes of the bytes that may be on their way behind the correlator.
     pub share: Share,
 }
@@ -84,7 +87,7 @@ pub struct Decided {
 impl Decided {
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
-        self.trace.bytes() + self.receipts.len() * size_of::<Receipt>()
+        self.trace.bytes() + self.receipts.list.len() * size_of::<Receipt>()
     }
 }
 
@@ -95,7 +98,10 @@ pub struct Correlator {
     by_id: HashMap<TraceId, usize, RandomState>,
     open: Slab<OpenTrace>,
     schedule: Schedule,
+    hasher: IdHasher,
     remembered: Remembered,
+    /// The leadership under which entries are read now.
+    epoch: u32,
     open_bytes: usize,
     open_spans: usize,
     watermark_ms: u64,
@@ -115,12 +121,33 @@ impl Correlator {
             by_id: HashMap::default(),
             open: Slab::new(),
             schedule: Schedule::default(),
+            hasher: IdHasher::random(),
             remembered,
+            epoch: 0,
             open_bytes: 0,
             open_spans: 0,
             watermark_ms: 0,
             oldest: (None, 0),
         }
+    }
+
+    /// Begins anew, without open traces, at stream time 0: all entries that are not settled come again, whatever their time.
+    pub fn begin(&mut self, beginning: Beginning) {
+        self.by_id = HashMap::default();
+        self.open = Slab::new();
+        self.schedule = Schedule::default();
+        (self.open_bytes, self.open_spans, self.watermark_ms, self.oldest) = (0, 0, 0, (None, 0));
+        self.epoch = beginning.epoch;
+        if let Some(key) = beginning.id_key {
+            self.hasher = IdHasher::new(&key);
+        }
+        self.remembered.clear();
+        beginning.decided.iter().for_each(|recalled| self.remembered.recall(recalled));
+    }
+
+    /// The leadership under which entries are read now.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// Takes the event of an entry of stream time `at_ms`, after [`Correlator::advance`] to that time. Traces that it decides (by size
@@ -133,15 +160,16 @@ impl Correlator {
         let slot = match self.by_id.get(&trace) {
             Some(slot) => *slot,
             None => {
-                let part = self.remembered.next_part(&trace, retry);
-                let slot = self.open.insert(OpenTrace::new(trace.clone(), part, at_ms));
+                let id_hash = self.hasher.hash(&trace);
+                let next = self.remembered.next(id_hash, retry);
+                let slot = self.open.insert(OpenTrace::new(trace.clone(), id_hash, next, at_ms));
                 self.by_id.insert(trace, slot);
                 slot
             }
         };
         let Some(open) = self.open.get_mut(slot) else { return };
         if retry.is_some() {
-            open.part = open.part.min(self.remembered.next_part(&open.id, retry));
+            open.part = open.part.min(self.remembered.next(open.id_hash, retry).part);
             open.retry = retry;
         }
         let (bytes, spans) = (open.bytes(), open.spans().len());
@@ -218,8 +246,8 @@ impl Correlator {
         self.by_id.remove(&open.id);
         self.open_bytes = self.open_bytes.saturating_sub(open.bytes());
         self.open_spans -= open.spans().len();
-        self.remembered.decided(&open.id, open.part, open.retry, at_ms);
-        decided.push(open.decided(decision, at_ms));
+        let parts = self.remembered.decided(open.id_hash, open.part, open.retry, at_ms);
+        decided.push(open.decided(decision, at_ms, parts, self.epoch));
     }
 }
 

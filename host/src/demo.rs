@@ -62,10 +62,13 @@ pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -
             "the demo publishes to its own listener: --redis-url, or redis_url in the configuration file, takes only embedded://HOST:PORT here"
         );
     };
+    if password.is_some() {
+        bail!("the demo publishes without a password: leave it out of embedded://HOST:PORT");
+    }
     let mut app = App::start(config).await?;
     let address = app.embedded_address.context("the demo needs tracing: MCP_MESH_DISTRIBUTED_TRACING_ENABLED is false")?;
     introduce(&app);
-    let connected = Publisher::connect(&address.to_string(), password.as_deref(), stream).await;
+    let connected = Publisher::connect(&address.to_string(), stream).await;
     let mut publisher = connected.context("the demo's publisher cannot connect")?;
     let passes = async {
         let first = publisher.pass().await?;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - `flow` cuts batches. `seat` holds a filter and what waits for it, `trial` offers it a batch, `failures` knows what is done when that fails.
-//! - `verdicts` and `edits` do what was decided. `reasons` and `status` count. `memory` knows what late spans follow, `recent` what people ask for.
+//! - `verdicts` and `edits` do what was decided. `reasons` and `status` count. `recent` knows what people ask for.
 //! - `stage` is the thread, `outlet` its end; `handle` is how others ask it and change its filters while it runs, `commands` what is done then.
 //!
 //! Must never: know how a filter is built, or where traces go afterwards.
@@ -17,7 +17,6 @@ mod edits;
 mod failures;
 mod flow;
 mod handle;
-mod memory;
 mod outlet;
 mod reasons;
 mod recent;

@@ -3,6 +3,7 @@
 //! Must never: know a stage, derive serde, read a clock, or say Redis, WebAssembly or HTTP.
 
 mod id;
+mod id_memory;
 mod name;
 mod outline;
 mod receipt;
@@ -14,9 +15,10 @@ mod trace;
 mod value;
 
 pub use id::{MAX_ID_BYTES, SpanId, TraceId};
+pub use id_memory::{IdHasher, IdMemory};
 pub use name::{MAX_NAME_BYTES, Name, NameTable, Text};
 pub use outline::Outline;
-pub use receipt::Receipt;
+pub use receipt::{Mark, Receipt, Receipts};
 pub use resource::Resource;
 pub use sampling::Sampling;
 pub use span::{Kind, Span, SpanState, Status};

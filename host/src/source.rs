@@ -5,10 +5,12 @@
 
 mod batch;
 pub mod embedded;
+mod recalled;
 pub mod redis;
 mod settlement;
 mod status;
 
-pub use batch::{Batch, Entry};
+pub use batch::{Batch, Beginning, Entry};
+pub use recalled::{DECISION_BYTES, PastDecision, Recalled};
 pub use settlement::{Fate, Settlement};
-pub use status::{SourceState, SourceStatus, StatusSnapshot};
+pub use status::{Role, SourceState, SourceStatus, StatusSnapshot};

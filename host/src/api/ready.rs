@@ -1,4 +1,4 @@
-//! `GET /ready`: 200 while span events are read (or shall not be), else 503 with the reason.
+//! `GET /ready`: 200 while span events are read (or shall not be), else 503 with the reason. A host that stands by is not ready: it answers no queries.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::{Api, reply};
-use crate::source::SourceState;
+use crate::source::{Role, SourceState};
 
 pub(super) const PATH: &str = "/ready";
 
@@ -20,14 +20,17 @@ pub(super) fn route() -> Router<Arc<Api>> {
 
 async fn ready(State(api): State<Arc<Api>>) -> Response {
     let source = api.state.pipeline.source();
+    let role = source.role.map(Role::as_str);
     let reason = match source.state {
         SourceState::Running | SourceState::Recovering | SourceState::Disabled => {
-            return reply::document(StatusCode::OK, &json!({"ready": true, "source": source.state.as_str()}));
+            return reply::document(StatusCode::OK, &json!({"ready": true, "source": source.state.as_str(), "role": role}));
         }
         SourceState::Starting => "plugins are being loaded; /plugins shows which",
         SourceState::Connecting => "not connected yet",
+        SourceState::StandingBy => "another meshtrace leads this group; this one takes over when that ends",
         SourceState::Stopped => "stopped reading",
     };
     let reason = source.last_error.as_deref().unwrap_or(reason);
-    reply::document(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "source": source.state.as_str(), "reason": reason}))
+    let document = json!({"ready": false, "source": source.state.as_str(), "role": role, "reason": reason});
+    reply::document(StatusCode::SERVICE_UNAVAILABLE, &document)
 }

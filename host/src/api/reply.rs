@@ -10,6 +10,9 @@ use serde_json::json;
 use super::PATHS;
 use crate::model::Sampling;
 
+/// When to ask a host again that stands by, in seconds: it may lead by then.
+const RETRY_AFTER_STANDBY: HeaderValue = HeaderValue::from_static("5");
+
 /// Characters of a refused value that an error repeats.
 const MAX_SHOWN: usize = 200;
 
@@ -67,6 +70,8 @@ pub(super) enum Failure {
     NoReport(String),
     /// Somebody within was asked and did not answer; says who, and why if that is known.
     Unanswered(String),
+    /// Another host reads the stream; says which, if that is known.
+    StandingBy(Option<String>),
     /// Another path.
     NoSuchPath(String),
     /// A path that exists, asked with another method.
@@ -77,6 +82,7 @@ pub(super) enum Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        let retry_after = matches!(self, Failure::StandingBy(_)).then_some(RETRY_AFTER_STANDBY);
         let (status, body) = match self {
             Failure::BadParameter { error, parameter, given, expected } => (
                 StatusCode::BAD_REQUEST,
@@ -99,6 +105,10 @@ impl IntoResponse for Failure {
                 (StatusCode::NOT_FOUND, json!({"error": "the plugin has no report, or does not run", "plugin": shown(&name)}))
             }
             Failure::Unanswered(error) => (StatusCode::SERVICE_UNAVAILABLE, json!({"error": error})),
+            Failure::StandingBy(leader) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                json!({"error": "standing by: another meshtrace reads this stream and has its traces", "leader": leader}),
+            ),
             Failure::NoSuchPath(path) => (StatusCode::NOT_FOUND, json!({"error": "no such path", "path": shown(&path), "paths": PATHS})),
             Failure::NoSuchMethod(method) => {
                 (StatusCode::METHOD_NOT_ALLOWED, json!({"error": "method not allowed", "given": shown(&method), "expected": "GET"}))
@@ -108,6 +118,9 @@ impl IntoResponse for Failure {
         let mut response = encoded(status, body.to_string().into_bytes());
         if status == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
     }

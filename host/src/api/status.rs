@@ -18,7 +18,7 @@ use super::plugins::OwnNumbers;
 use super::{Api, ApiState, CorrelatorSummary, ExportersSummary, InputSummary, now_unix_ms, reply};
 use crate::export;
 use crate::go_duration::GoDuration;
-use crate::source::StatusSnapshot;
+use crate::source::{Role, StatusSnapshot};
 use crate::store::{Counts, Limits};
 
 pub(super) const PATH: &str = "/trace/status";
@@ -89,6 +89,10 @@ struct Consumer<'a> {
     stream_name: &'a str,
     consumer_group: &'a str,
     status: &'static str,
+    /// `leader` or `standby`.
+    role: Option<&'static str>,
+    /// The consumer that reads for the group.
+    leader: Option<&'a str>,
     last_error: Option<&'a str>,
     foreign_reader: Option<&'a str>,
     /// Entries that nobody has read yet, as of a few seconds ago.
@@ -101,6 +105,11 @@ struct Consumer<'a> {
     entries_trimmed: u64,
     entries_refused: u64,
     disconnects: u64,
+    /// Thrown away, because another host had taken the lead.
+    settlements_fenced: u64,
+    settlements_unjournalled: u64,
+    role_changes: u64,
+    journal_bytes: u64,
 }
 
 impl<'a> Consumer<'a> {
@@ -109,6 +118,8 @@ impl<'a> Consumer<'a> {
             stream_name: &source.stream,
             consumer_group: &source.group,
             status: source.state.as_str(),
+            role: source.role.map(Role::as_str),
+            leader: source.leader.as_deref(),
             last_error: source.last_error.as_deref(),
             foreign_reader: source.foreign_reader.as_deref(),
             lag: source.lag,
@@ -119,6 +130,10 @@ impl<'a> Consumer<'a> {
             entries_trimmed: source.entries_trimmed,
             entries_refused: source.entries_refused,
             disconnects: source.disconnects,
+            settlements_fenced: source.settlements_fenced,
+            settlements_unjournalled: source.settlements_unjournalled,
+            role_changes: source.role_changes,
+            journal_bytes: source.journal_bytes,
         }
     }
 }

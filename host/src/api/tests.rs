@@ -8,6 +8,7 @@ mod metrics;
 mod plugins;
 mod serving;
 mod shapes;
+mod standby;
 mod under_fire;
 
 use std::sync::Arc;

@@ -1,83 +1,82 @@
 //! Ids of decided traces, so that late spans join their trace instead of making a second one.
 
-use std::collections::{HashMap, VecDeque};
-
-use ahash::RandomState;
-
 use crate::decode::Retry;
-use crate::model::TraceId;
+use crate::model::IdMemory;
+use crate::source::Recalled;
 
 #[derive(Debug)]
-pub(super) struct Remembered {
-    /// By hash of the id: 64 keyed bits, so that 5 million ids collide with a chance of one in a million, and not at anybody's will.
-    by_hash: HashMap<u64, Memory, RandomState>,
-    /// `(forget at, hash)` in order of time.
-    order: VecDeque<(u64, u64)>,
-    hasher: RandomState,
-    keep_ms: u64,
-    max: usize,
-}
+pub(super) struct Remembered(IdMemory<Memory>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Memory {
     /// Parts that there have been: the number of the next.
     parts: u32,
-    /// The retry by which the trace was decided anew, if it was.
+    /// The retry by which the trace was decided anew, if it was. It is not journalled: what a retry brings after a restart counts as another one's.
     retry: Option<Retry>,
-    until_ms: u64,
+    /// Whether the journal says that the trace was dropped. What filters have dropped since then they remember themselves.
+    dropped: bool,
+}
+
+/// What spans that come now are of their trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Next {
+    /// 0 when the trace has not been decided, as far as is remembered, or is to be decided anew; else the number of the late part.
+    pub part: u32,
+    /// Whether the trace was dropped before the journal was read.
+    pub dropped: bool,
 }
 
 impl Remembered {
     pub fn new(keep_ms: u64, max: usize) -> Remembered {
-        Remembered {
-            by_hash: HashMap::default(),
-            order: VecDeque::new(),
-            hasher: RandomState::new(),
-            keep_ms,
-            max,
-        }
+        Remembered(IdMemory::new(keep_ms, max))
     }
 
-    /// The part number for spans of `id` that come now: 0 when it has not been decided, as far as is remembered, or when they come by another retry than
-    /// the one by which it was.
-    pub fn next_part(&self, id: &TraceId, retry: Option<Retry>) -> u32 {
-        let memory = self.by_hash.get(&self.hasher.hash_one(id));
-        memory.filter(|memory| retry.is_none() || memory.retry == retry).map_or(0, |memory| memory.parts)
+    /// What spans are that come now: of a first part also when they come by another retry than the one by which their trace was decided.
+    pub fn next(&self, id_hash: u64, retry: Option<Retry>) -> Next {
+        let memory = self.0.get(id_hash).filter(|memory| retry.is_none() || memory.retry == retry);
+        memory.map_or(Next::default(), |memory| Next {
+            part: memory.parts,
+            dropped: memory.dropped,
+        })
     }
 
-    /// Notes that a part of `id` was decided at `now_ms`, and by which retry, if by one. Part numbers go on from the highest: a trace that was decided
-    /// anew may have had late parts before.
-    pub fn decided(&mut self, id: &TraceId, part: u32, retry: Option<Retry>, now_ms: u64) {
-        let (hash, until_ms) = (self.hasher.hash_one(id), now_ms.saturating_add(self.keep_ms));
-        let before = self.by_hash.get(&hash);
+    /// Notes that a part was decided at `now_ms`, and by which retry, if by one. Part numbers go on from the highest: a trace that was decided
+    /// anew may have had late parts before. Returns how many parts there have been.
+    pub fn decided(&mut self, id_hash: u64, part: u32, retry: Option<Retry>, now_ms: u64) -> u32 {
+        let before = self.0.get(id_hash);
         let memory = Memory {
             parts: part.saturating_add(1).max(before.map_or(0, |before| before.parts)),
             retry: retry.or(before.and_then(|before| before.retry)),
-            until_ms,
+            dropped: part > 0 && before.is_some_and(|before| before.dropped),
         };
-        self.by_hash.insert(hash, memory);
-        self.order.push_back((until_ms, hash));
-        while self.order.len() > self.max {
-            self.forget_first();
+        self.0.remember(id_hash, now_ms, memory);
+        memory.parts
+    }
+
+    /// Takes in what was journalled in a minute, and then what was in the next.
+    pub fn recall(&mut self, recalled: &Recalled) {
+        for decision in recalled.decisions() {
+            let parts = decision.parts.max(self.0.get(decision.id_hash).map_or(0, |before| before.parts));
+            let memory = Memory {
+                parts,
+                retry: None,
+                dropped: decision.dropped,
+            };
+            self.0.remember(decision.id_hash, recalled.at_ms, memory);
         }
     }
 
     /// Forgets what has been kept long enough.
     pub fn expire(&mut self, now_ms: u64) {
-        while self.order.front().is_some_and(|(until_ms, _)| *until_ms < now_ms) {
-            self.forget_first();
-        }
+        self.0.expire(now_ms);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     pub fn len(&self) -> usize {
-        self.by_hash.len()
-    }
-
-    fn forget_first(&mut self) {
-        let Some((until_ms, hash)) = self.order.pop_front() else { return };
-        // A later part of the same trace has a later item of its own.
-        if self.by_hash.get(&hash).is_some_and(|memory| memory.until_ms == until_ms) {
-            self.by_hash.remove(&hash);
-        }
+        self.0.len()
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use ahash::RandomState;
 
+use super::memory::Next;
 use super::{Decided, Rules};
 use crate::budget::Share;
 use crate::decode::Retry;
-use crate::model::{Decision, Receipt, Span, SpanId, SpanState, Trace, TraceId};
+use crate::model::{Decision, Mark, Receipt, Receipts, Span, SpanId, SpanState, Trace, TraceId};
 
 /// From this many spans on, a trace keeps an index of their ids; below, looking through them is faster and smaller.
 const INDEX_FROM: usize = 24;
@@ -15,8 +16,11 @@ const INDEX_FROM: usize = 24;
 #[derive(Debug)]
 pub(super) struct OpenTrace {
     pub id: TraceId,
+    pub id_hash: u64,
     /// 0, or the number of the late part that this is.
     pub part: u32,
+    /// Whether it is a late part of a trace that was dropped before the journal was read.
+    pub dropped: bool,
     /// The latest retry that brought something of it back.
     pub retry: Option<Retry>,
     /// Stream time of its first entry.
@@ -32,10 +36,12 @@ pub(super) struct OpenTrace {
 }
 
 impl OpenTrace {
-    pub fn new(id: TraceId, part: u32, at_ms: u64) -> OpenTrace {
+    pub fn new(id: TraceId, id_hash: u64, next: Next, at_ms: u64) -> OpenTrace {
         OpenTrace {
             id,
-            part,
+            id_hash,
+            part: next.part,
+            dropped: next.dropped,
             retry: None,
             first_ms: at_ms,
             last_ms: at_ms,
@@ -108,11 +114,18 @@ impl OpenTrace {
         self.spans.iter().filter_map(|span| span.parent.as_ref()).any(|parent| !ids.contains(parent))
     }
 
-    pub fn decided(self, decision: Decision, at_ms: u64) -> Decided {
+    /// Decides it as one of `parts` parts, for the leadership with this number.
+    pub fn decided(self, decision: Decision, at_ms: u64, parts: u32, epoch: u32) -> Decided {
+        let mark = Mark { id_hash: self.id_hash, parts, at_ms };
         Decided {
             retry: self.retry.is_some() && self.part == 0,
+            follows_drop: self.dropped && self.part > 0,
             trace: Trace::new(self.id, self.part, decision, self.spans),
-            receipts: self.receipts,
+            receipts: Receipts {
+                epoch,
+                mark: Some(mark),
+                list: self.receipts,
+            },
             at_ms,
             share: Share::default(),
         }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Correlator, Decided, Rules};
 use crate::budget::Budget;
 use crate::decode::{Decoder, Reject};
-use crate::model::{Decision, Trace, TraceId};
+use crate::model::{Decision, Receipts, Trace, TraceId};
 use crate::source::{Batch, Entry, Fate, Settlement};
 use crate::store::Store;
 
@@ -186,6 +186,9 @@ pub async fn run(stage: Correlate) {
             }
         };
         let Some(mut batch) = batch else { return };
+        if let Some(beginning) = batch.beginning.take() {
+            correlator.begin(*beginning);
+        }
         let mut decided = Vec::new();
         let mut rejected = Vec::new();
         for entry in batch.drain() {
@@ -228,7 +231,12 @@ fn take(
                 reason: reject.to_string(),
                 trace: None,
             };
-            rejected.push((Settlement { receipts: vec![entry.receipt], fate }, reject));
+            let receipts = Receipts {
+                epoch: correlator.epoch(),
+                mark: None,
+                list: vec![entry.receipt],
+            };
+            rejected.push((Settlement { receipts, fate }, reject));
         }
     }
 }
@@ -300,9 +308,10 @@ mod tests {
         span.error = Text::own(&"x".repeat(bytes));
         Decided {
             trace: sample::trace(id, vec![span]),
-            receipts: Vec::new(),
+            receipts: crate::model::Receipts::default(),
             at_ms: 0,
             retry: false,
+            follows_drop: false,
             share: crate::budget::Share::default(),
         }
     }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::{Correlator, Decided, Rules};
 use crate::decode::{Decoder, Event, Retry};
-use crate::model::{Decision, Receipt, Span, SpanState, Status, Text, Trace, TraceId};
-use crate::source::Batch;
+use crate::model::{Decision, IdHasher, Receipt, Span, SpanState, Status, Text, Trace, TraceId};
+use crate::source::{Batch, Beginning, PastDecision, Recalled};
 
 /// An event of trace `t`: span `id` under `parent`.
 fn event(trace: &str, id: &str, parent: Option<&str>, state: SpanState) -> Event {
@@ -58,7 +58,7 @@ fn a_trace_is_complete_after_five_quiet_seconds_and_not_before() {
     assert!(feed(&mut correlator, [(S, closed("a", None)), (3 * S, closed("b", Some("a")))], 8 * S).is_empty());
     let decided = feed(&mut correlator, [], 8 * S + 1);
     assert_eq!(decided.len(), 1);
-    assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len(), decided[0].receipts.len()), (Decision::Complete, 2, 2));
+    assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len(), decided[0].receipts.list.len()), (Decision::Complete, 2, 2));
     assert_eq!(decided[0].at_ms, 8 * S, "when it fell due, not when that was noticed");
 }
 
@@ -96,14 +96,14 @@ fn an_open_span_holds_its_trace_until_it_times_out() {
 fn an_end_that_comes_after_minutes_completes_the_trace_five_seconds_later() {
     let events = [(S, event("t", "a", None, SpanState::Open)), (240 * S, closed("a", None))];
     let decided = traces(events, 246 * S);
-    assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len(), decided[0].receipts.len()), (Decision::Complete, 1, 2));
+    assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len(), decided[0].receipts.list.len()), (Decision::Complete, 1, 2));
 }
 
 #[test]
 fn a_trace_that_never_falls_quiet_is_decided_at_the_maximum_age() {
     let decided = traces((0..1_000).map(|n| (n * 4 * S, closed(&n.to_string(), None))), 4_000 * S);
     assert_eq!((decided[0].trace.decision, decided[0].trace.spans.len()), (Decision::MaxAge, 901));
-    assert_eq!(decided.iter().map(|part| part.receipts.len()).sum::<usize>(), 901);
+    assert_eq!(decided.iter().map(|part| part.receipts.list.len()).sum::<usize>(), 901);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn retried_entries_join_the_trace_that_is_open_at_that_time() {
     let first = [(S, closed("a", None)), (2 * S, retried("1-0", closed("b", Some("a")))), (3 * S, closed("c", Some("a")))];
     let decided = traces(first, 60 * S);
     assert_eq!(parts(&decided), [(0, 3, true)]);
-    assert_eq!(decided[0].receipts.len(), 3);
+    assert_eq!(decided[0].receipts.list.len(), 3);
     // A late part that is open becomes part of what is decided anew, whichever comes first.
     let late = || (20 * S, closed("late", Some("a")));
     let back = || (20 * S, retried("1-0", closed("b", Some("a"))));
@@ -223,6 +223,85 @@ fn no_more_is_remembered_than_may_be() {
     let mut correlator = Correlator::new(rules);
     feed(&mut correlator, (0..100).map(|n| (S, event(&n.to_string(), "a", None, SpanState::Closed))), 10 * S);
     assert_eq!(correlator.summary().remembered, 10);
+}
+
+const KEY: [u8; 16] = [3; 16];
+
+/// The journal of an earlier leadership: a minute with one decision about the trace `t`.
+fn journal(at_ms: u64, parts: u32, dropped: bool) -> Recalled {
+    let id_hash = IdHasher::new(&KEY).hash(&TraceId::parse("t"));
+    let decision = PastDecision { id_hash, parts, dropped };
+    Recalled {
+        at_ms,
+        bytes: decision.to_bytes().to_vec(),
+    }
+}
+
+fn begun(epoch: u32, decided: Vec<Recalled>) -> Correlator {
+    let mut correlator = Correlator::new(Rules::default());
+    let beginning = Beginning { epoch, id_key: Some(KEY), decided };
+    correlator.begin(beginning);
+    correlator
+}
+
+#[test]
+fn a_late_span_follows_what_the_journal_says_about_its_trace() {
+    for dropped in [false, true] {
+        let mut correlator = begun(1, vec![journal(S, 3, dropped)]);
+        let decided = feed(&mut correlator, [(20 * S, closed("late", None)), (40 * S, closed("later", None))], 60 * S);
+        let followed: Vec<(u32, bool)> = decided.iter().map(|part| (part.trace.part, part.follows_drop)).collect();
+        assert_eq!(followed, [(3, dropped), (4, dropped)]);
+        let marks: Vec<u32> = decided.iter().filter_map(|part| part.receipts.mark).map(|mark| mark.parts).collect();
+        assert_eq!(marks, [4, 5]);
+    }
+}
+
+#[test]
+fn of_two_decisions_in_the_journal_the_later_one_counts_and_part_numbers_never_go_back() {
+    let mut correlator = begun(1, vec![journal(S, 5, true), journal(2 * S, 1, false)]);
+    let decided = feed(&mut correlator, [(20 * S, closed("late", None))], 60 * S);
+    assert_eq!((decided[0].trace.part, decided[0].follows_drop), (5, false));
+}
+
+#[test]
+fn the_journal_is_forgotten_by_the_streams_time() {
+    let events = || [(700 * S, closed("a", None))];
+    let part = |at_ms| feed(&mut begun(1, vec![journal(at_ms, 1, false)]), events(), 800 * S)[0].trace.part;
+    assert_eq!((part(99 * S), part(100 * S)), (0, 1));
+}
+
+#[test]
+fn what_a_retry_brings_is_decided_anew_also_when_the_journal_says_dropped() {
+    let mut correlator = begun(1, vec![journal(S, 1, true)]);
+    let events = [(20 * S, retried("1-0", closed("a", None))), (40 * S, closed("late", None))];
+    let decided = feed(&mut correlator, events, 60 * S);
+    assert_eq!(parts(&decided), [(0, 1, true), (1, 1, false)]);
+    assert!(decided.iter().all(|part| !part.follows_drop), "filters have decided anew, and late parts follow that");
+}
+
+#[test]
+fn a_new_leadership_begins_without_open_traces_and_at_the_time_of_what_comes_again() {
+    let mut correlator = begun(1, Vec::new());
+    assert!(feed(&mut correlator, [(100 * S, closed("a", None))], 101 * S).is_empty());
+    correlator.begin(Beginning { epoch: 2, ..Beginning::default() });
+    assert_eq!((correlator.summary().active_traces, correlator.summary().open_bytes, correlator.epoch()), (0, 0, 2));
+    // Read again from the log, it is still one trace, though all of it lies before what had been read.
+    let again = [(90 * S, closed("a", None)), (93 * S, closed("b", Some("a")))];
+    let decided = feed(&mut correlator, again, 99 * S);
+    assert_eq!(parts(&decided), [(0, 2, false)]);
+    assert_eq!(decided[0].receipts.epoch, 2);
+}
+
+#[test]
+fn ids_hash_to_the_same_after_a_pause_of_the_leadership() {
+    let mut correlator = begun(1, Vec::new());
+    correlator.begin(Beginning { epoch: 2, ..Beginning::default() });
+    correlator.begin(Beginning {
+        epoch: 3,
+        id_key: None,
+        decided: vec![journal(S, 1, false)],
+    });
+    assert_eq!(feed(&mut correlator, [(20 * S, closed("late", None))], 60 * S)[0].trace.part, 1);
 }
 
 /// Decodes and correlates a captured file.

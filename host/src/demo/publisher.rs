@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
 
 /// What six agents in Python, and the formatters of the other two runtimes, once sent.
@@ -37,12 +36,8 @@ pub(super) struct Pass {
 }
 
 impl Publisher {
-    pub async fn connect(address: &str, password: Option<&str>, stream: String) -> anyhow::Result<Publisher> {
-        let mut info = format!("redis://{address}/").into_connection_info()?;
-        if let Some(password) = password {
-            info = info.clone().set_redis_settings(info.redis_settings().clone().set_password(password));
-        }
-        let connection = redis::Client::open(info)?.get_multiplexed_async_connection().await?;
+    pub async fn connect(address: &str, stream: String) -> anyhow::Result<Publisher> {
+        let connection = redis::Client::open(format!("redis://{address}/"))?.get_multiplexed_async_connection().await?;
         let lines = CAPTURED.iter().flat_map(|file| file.lines());
         let events = lines.map(serde_json::from_str).collect::<Result<Vec<Event>, _>>().context("the captured events")?;
         Ok(Publisher { connection, stream, events, passes: 0 })

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::batch::TraceBatch;
 use crate::budget::Share;
 use crate::filter::FilteredBatch;
-use crate::model::Receipt;
+use crate::model::Receipts;
 use crate::source::{Fate, Settlement};
 
 /// A batch, and for each trace how many exporters have yet to take it.
@@ -38,7 +38,7 @@ struct Rows {
 
 #[derive(Debug)]
 struct Row {
-    receipts: Vec<Receipt>,
+    receipts: Receipts,
     waiting: usize,
     dead: Option<Fate>,
 }

@@ -8,7 +8,7 @@ use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
 use crate::batch::{Resident, TraceBatch};
 use crate::budget::{Budget, Share};
 use crate::filter::FilteredBatch;
-use crate::model::{Decision, Trace, TraceId};
+use crate::model::{Decision, Receipts, Trace, TraceId};
 use crate::source::{Fate, Settlement};
 use crate::tasks::Tasks;
 
@@ -132,7 +132,7 @@ impl Stage {
         let trace = |id: &&str| Arc::new(Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()));
         let batch = FilteredBatch {
             batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
-            receipts: ids.iter().map(|_| Vec::new()).collect(),
+            receipts: ids.iter().map(|_| Receipts::default()).collect(),
             share: Share::default(),
         };
         self.input.send(batch).await.expect("the stage runs");
@@ -522,7 +522,7 @@ fn large(id: &str, bytes: usize, share: Share) -> FilteredBatch {
     span.error = crate::model::Text::own(&"x".repeat(bytes));
     FilteredBatch {
         batch: Arc::new(TraceBatch::new(vec![Arc::new(crate::encode::sample::trace(id, vec![span]))])),
-        receipts: vec![Vec::new()],
+        receipts: vec![Receipts::default()],
         share,
     }
 }

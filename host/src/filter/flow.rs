@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::batch::TraceBatch;
 use crate::budget::Share;
 use crate::correlate::Decided;
-use crate::model::{Receipt, Sampling, Trace, TraceId};
+use crate::model::{Receipts, Sampling, Trace, TraceId};
 
 /// Traces in one batch, at most.
 pub(super) const BATCH_TRACES: usize = 512;
@@ -21,7 +21,7 @@ pub struct FilteredBatch {
     /// The traces, with their verdicts.
     pub batch: Arc<TraceBatch>,
     /// Those of each trace of the batch.
-    pub receipts: Vec<Vec<Receipt>>,
+    pub receipts: Vec<Receipts>,
     /// What they take together of the bytes that may be on their way.
     pub share: Share,
 }
@@ -40,7 +40,7 @@ pub(super) struct Flow {
 /// What goes along with a trace.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub receipts: Vec<Receipt>,
+    pub receipts: Receipts,
     /// When it was decided, milliseconds of stream time.
     pub at_ms: u64,
     /// The first keep that a filter gave it.
@@ -53,7 +53,7 @@ impl Row {
     /// What goes along with a trace that comes from the correlator.
     pub fn split(decided: Decided) -> (Arc<Trace>, Row) {
         // What came back from the dead letters comes as part 0, and that is decided anew whatever is remembered.
-        let Decided { trace, receipts, at_ms, retry: _, share } = decided;
+        let Decided { trace, receipts, at_ms, share, .. } = decided;
         let row = Row { receipts, at_ms, verdict: None, share };
         (Arc::new(trace), row)
     }
@@ -156,9 +156,10 @@ mod tests {
         let trace = Trace { part, ..sample::trace(id, vec![span]) };
         Decided {
             trace,
-            receipts: Vec::new(),
+            receipts: Receipts::default(),
             at_ms: 0,
             retry: false,
+            follows_drop: false,
             share: Share::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Where traces leave the stage: kept ones to the next, the others back to the source.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -13,8 +13,17 @@ use super::verdicts::{Gone, Why};
 use crate::batch::TraceBatch;
 use crate::budget::Share;
 use crate::correlate::Decided;
-use crate::model::{Sampling, TraceId};
+use crate::model::{Receipts, Sampling, TraceId};
 use crate::source::{Fate, Settlement};
+
+/// What late parts follow whose trace was dropped under an earlier leadership: the journal says that it was, and not by whom.
+static DROPPED_BEFORE: LazyLock<Arc<Sampling>> = LazyLock::new(|| {
+    Arc::new(Sampling {
+        filter: "(journal)".into(),
+        keep: false,
+        reason: Some("its trace was dropped before this meshtrace was started or took the lead".into()),
+    })
+});
 
 impl Runner {
     /// Late parts go where their trace went: those of dropped ones leave here, and no filter is asked.
@@ -24,7 +33,7 @@ impl Runner {
         }
         let (mut staying, mut gone) = (Vec::with_capacity(decided.len()), Vec::new());
         for decided in decided {
-            let follows = if decided.trace.part > 0 { self.dropped_before(&decided.trace.id) } else { None };
+            let follows = if decided.trace.part > 0 { self.dropped_before(&decided) } else { None };
             let Some(sampling) = follows else {
                 staying.push(decided);
                 continue;
@@ -41,7 +50,8 @@ impl Runner {
     pub fn finish(&mut self, flow: Flow) -> Result<(), Ended> {
         let Flow { batch, mut rows, .. } = flow;
         // What comes as part 0 has been decided anew, whatever is remembered of its id.
-        batch.traces().iter().filter(|trace| trace.part == 0).for_each(|trace| self.dropped.forget(&trace.id));
+        let anew = batch.traces().iter().zip(&rows).filter(|(trace, _)| trace.part == 0);
+        anew.filter_map(|(_, row)| id_hash(&row.receipts)).for_each(|hash| self.dropped.forget(hash));
         if !self.seats.is_empty() {
             let at_unix_ms = now_unix_ms();
             let mut recent = self.shared.recent();
@@ -113,7 +123,7 @@ impl Runner {
             Why::Dropped(drop) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                 recent.decided(&trace.id, known(&drop.exact));
-                self.dropped.remember(&trace.id, drop.counted, at_ms);
+                self.remember_drop(&receipts, drop.counted, at_ms);
                 Fate::Dropped(drop.exact)
             }
             Why::Follows(sampling) => {
@@ -121,12 +131,12 @@ impl Runner {
                 if recent.followed(&trace.id, trace.part).is_none() {
                     recent.decided(&trace.id, known(&sampling));
                 }
-                self.dropped.remember(&trace.id, Arc::clone(&sampling), at_ms);
+                self.remember_drop(&receipts, Arc::clone(&sampling), at_ms);
                 Fate::Dropped(sampling)
             }
             Why::Dead { filter, reason } => {
                 self.shared.dead.fetch_add(1, Ordering::Relaxed);
-                self.dropped.forget(&trace.id);
+                id_hash(&receipts).into_iter().for_each(|hash| self.dropped.forget(hash));
                 Fate::Dead {
                     stage: "filter",
                     plugin: Some(filter.to_string()),
@@ -138,10 +148,19 @@ impl Runner {
         Settlement { receipts, fate }
     }
 
-    /// Who dropped the trace with this id, and why, as far as is known.
-    fn dropped_before(&self, id: &TraceId) -> Option<Arc<Sampling>> {
-        let remembered = self.dropped.get(id).cloned();
-        remembered.or_else(|| self.shared.recent().get(id)?.sampling.clone().filter(|sampling| !sampling.keep))
+    /// `sampling` is one of the few that a filter's counted reasons share, never a text of its own.
+    fn remember_drop(&mut self, receipts: &Receipts, sampling: Arc<Sampling>, at_ms: u64) {
+        self.dropped.expire(at_ms);
+        if let Some(hash) = id_hash(receipts) {
+            self.dropped.remember(hash, at_ms, sampling);
+        }
+    }
+
+    /// Who dropped the trace of this late part, and why, as far as is known.
+    fn dropped_before(&self, late: &Decided) -> Option<Arc<Sampling>> {
+        let remembered = id_hash(&late.receipts).and_then(|hash| self.dropped.get(hash)).cloned();
+        let asked_for = || self.shared.recent().get(&late.trace.id)?.sampling.clone().filter(|sampling| !sampling.keep);
+        remembered.or_else(asked_for).or_else(|| late.follows_drop.then(|| Arc::clone(&DROPPED_BEFORE)))
     }
 
     /// Sends a batch on, doing what is asked of the stage while the next one has no room.
@@ -180,6 +199,10 @@ enum Outcome {
     Sent,
     Closed,
     Command(Command),
+}
+
+fn id_hash(receipts: &Receipts) -> Option<u64> {
+    receipts.mark.map(|mark| mark.id_hash)
 }
 
 /// For people: no trace is judged by it.

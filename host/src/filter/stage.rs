@@ -11,11 +11,10 @@ use super::edits::NEW_NAMES;
 use super::failures::{Around, Passage};
 use super::flow::{FilteredBatch, Flow, Waiting};
 use super::handle::{Command, Handle, Shared};
-use super::memory::Dropped;
 use super::seat::{Seat, Slot};
 use super::verdicts::carry_out;
 use crate::correlate::Decided;
-use crate::model::{NameTable, TraceId};
+use crate::model::{IdMemory, NameTable, Sampling, TraceId};
 use crate::patience::Patience;
 use crate::source::Settlement;
 use crate::store::Store;
@@ -77,7 +76,8 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         seats_ever: 0,
         waiting: Waiting::default(),
         ready: Vec::new(),
-        dropped: Dropped::new(remember.keep_ms, remember.max),
+        dropped: IdMemory::new(remember.keep_ms, remember.max),
+        epoch: 0,
         names: NameTable::bounded(NEW_NAMES),
         shared: Arc::clone(&handle.shared),
     };
@@ -121,7 +121,11 @@ pub(super) struct Runner {
     waiting: Waiting,
     /// Batches whose seat was removed from under them.
     pub(super) ready: Vec<Flow>,
-    pub(super) dropped: Dropped,
+    /// Who dropped a trace, and why, so that its late parts are dropped as well. The correlator has a memory of its own, of all decided traces: it says what
+    /// is late. This one says what late parts follow, and lasts longer, by as long as one may take to be gathered.
+    pub(super) dropped: IdMemory<Arc<Sampling>>,
+    /// The leadership under which what came last was read.
+    epoch: u32,
     names: NameTable,
     pub(super) shared: Arc<Shared>,
 }
@@ -166,11 +170,22 @@ impl Runner {
 
     /// What is ready goes along; nobody waits for more.
     fn gather(&mut self, first: Vec<Decided>) {
+        self.notice(&first);
         self.waiting.extend(first);
         while !self.waiting.is_enough()
             && let Some(more) = self.input.as_mut().and_then(|input| input.try_recv().ok())
         {
+            self.notice(&more);
             self.waiting.extend(more);
+        }
+    }
+
+    /// Where a new leadership begins, its journal says what was dropped before.
+    fn notice(&mut self, decided: &[Decided]) {
+        let Some(epoch) = decided.last().map(|decided| decided.receipts.epoch) else { return };
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.dropped.clear();
         }
     }
 

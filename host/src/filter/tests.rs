@@ -16,7 +16,7 @@ use super::{Change, Decisions, Edit, OnFailure, Slot, Target, Verdict};
 use crate::budget::Share;
 use crate::correlate::Decided;
 use crate::encode::sample;
-use crate::model::Receipt;
+use crate::model::{IdHasher, Mark, Receipt, Receipts};
 
 /// A trace of one span, called as its trace, with one receipt.
 fn one(id: &str) -> Decided {
@@ -27,12 +27,22 @@ fn one(id: &str) -> Decided {
 fn part(id: &str, part: u32, spans: usize) -> Decided {
     let mut trace = sample::trace(id, (0..spans).map(|number| sample::span(&format!("{id}-{number}"))).collect());
     trace.part = part;
+    let mark = Mark {
+        id_hash: IdHasher::new(&[0; 16]).hash(&trace.id),
+        parts: part + 1,
+        at_ms: 1_000,
+    };
     Decided {
         trace,
-        receipts: vec![Receipt { stream: 0, ms: 1, seq: 1 }],
+        receipts: Receipts {
+            epoch: 0,
+            mark: Some(mark),
+            list: vec![Receipt { stream: 0, ms: 1, seq: 1 }],
+        },
         at_ms: 1_000,
         retry: false,
         share: Share::default(),
+        follows_drop: false,
     }
 }
 

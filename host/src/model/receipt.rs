@@ -19,3 +19,25 @@ impl fmt::Display for Receipt {
         write!(f, "{}-{}", self.ms, self.seq)
     }
 }
+
+/// All receipts of one trace part (or the one of an entry that could not be decoded): they go back together, and are settled in one step.
+#[derive(Debug, Default)]
+pub struct Receipts {
+    /// Under which leadership the entries were read. What was read under one that has ended is not settled: whoever leads now reads it again.
+    pub epoch: u32,
+    /// What is to be remembered of the decision, if one was made.
+    pub mark: Option<Mark>,
+    /// One for each entry.
+    pub list: Vec<Receipt>,
+}
+
+/// That a trace has been decided, as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Hash of the trace's id, by the [`IdHasher`](super::IdHasher) of whoever decided.
+    pub id_hash: u64,
+    /// Parts that there have been of it, with this one; the number of the next.
+    pub parts: u32,
+    /// When it was decided, milliseconds of stream time.
+    pub at_ms: u64,
+}

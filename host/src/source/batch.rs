@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::Recalled;
 use crate::model::Receipt;
 
 /// Entries in the order of the log, and how far the log has been read.
@@ -13,6 +14,19 @@ pub struct Batch {
     /// Stream time in milliseconds: every entry from before it has been handed on, with this batch or an earlier one. Quiet
     /// periods are judged by it, so what has not been read yet has not been missed.
     pub watermark_ms: u64,
+    /// A leadership begins with this batch, or has ended.
+    pub beginning: Option<Box<Beginning>>,
+}
+
+/// Reading begins anew, from what is not settled: whatever was made of entries that were read before comes again.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Goes with the receipts of all entries from now on. No number comes twice.
+    pub epoch: u32,
+    /// What ids are hashed by from now on; `None`: as before.
+    pub id_key: Option<[u8; 16]>,
+    /// What had been decided before, as far as late spans may still come; the oldest first.
+    pub decided: Vec<Recalled>,
 }
 
 #[derive(Debug)]
@@ -41,6 +55,14 @@ pub struct Entry<'a> {
 }
 
 impl Batch {
+    /// Without entries.
+    pub fn beginning(beginning: Beginning) -> Batch {
+        Batch {
+            beginning: Some(Box::new(beginning)),
+            ..Batch::default()
+        }
+    }
+
     /// Appends an entry, whose fields follow through [`Batch::push_field`].
     pub fn push_entry(&mut self, receipt: Receipt, at_ms: u64) {
         let end = self.fields.len();

@@ -3,24 +3,31 @@
 //! Redis is the log, and there is no second one. An entry stays pending in the group until its trace has been disposed of, so whatever
 //! happens to this process, the next one reads it again: first all that is pending, in the order of the log, then what is new.
 //!
-//! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `lease`: who of several meshtraces leads. `clock`: stream time.
-//! - `reader`: the loop that reads. `recover`: what earlier runs left pending. `settle`: acknowledging. `dead`: the dead letters.
+//! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `keys`: our own keys beside the stream.
+//! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
+//! - `reader`: the loop that reads. `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
 //! - `upkeep`: retention, dead consumers, foreign readers.
 
 mod clock;
 mod connect;
 pub mod dead;
+mod fence;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
 mod group;
+mod journal;
+mod keys;
 mod lease;
 mod reader;
 mod recover;
 mod reply;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -31,6 +38,8 @@ use connect::Connector;
 pub use connect::TlsFiles;
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::replies as fuzz_replies;
+pub use journal::JournalBounds;
+use keys::{Keys, dead_stream};
 
 /// The group that MCP Mesh documents; taking it over is the default.
 pub const DOCUMENTED_GROUP: &str = "mcp-mesh-registry-processors";
@@ -57,6 +66,8 @@ pub struct RedisConfig {
     pub count: usize,
     /// Entries older than this are trimmed; zero = never.
     pub retention: Duration,
+    /// How much of what was decided is journalled.
+    pub journal: JournalBounds,
 }
 
 /// A source that has found its Redis and settled on a group.
@@ -73,11 +84,30 @@ struct Shared {
     group: String,
     consumer: String,
     dead_stream: String,
+    keys: Keys,
     lease: lease::Lease,
     foreign: group::Foreign,
     count: usize,
     retention: Duration,
+    journal: JournalBounds,
+    /// Stream time up to which everything has been read, and by how much it is ahead of the clock of Redis, in milliseconds.
+    read_ms: AtomicU64,
+    ahead_ms: AtomicI64,
+    /// Something may be pending for consumers that will never read it.
+    strays: AtomicBool,
     status: Arc<SourceStatus>,
+}
+
+impl Shared {
+    /// Stream time is ahead of the clock of Redis by so many milliseconds.
+    fn ahead_ms(&self) -> i64 {
+        self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// What was published before this has been read: milliseconds since 1970, by the clock of Redis.
+    fn redis_time_read(&self) -> u64 {
+        self.read_ms.load(Ordering::Relaxed).saturating_add_signed(self.ahead_ms().saturating_neg())
+    }
 }
 
 impl Redis {
@@ -111,6 +141,7 @@ impl Redis {
         let shared = Shared {
             connector,
             dead_stream: dead_stream(&config.stream),
+            keys: Keys::new(&config.stream, &group),
             lease: lease::Lease::default(),
             foreign,
             consumer: consumer_name(),
@@ -118,6 +149,10 @@ impl Redis {
             group,
             count: config.count,
             retention: config.retention,
+            journal: config.journal,
+            read_ms: AtomicU64::default(),
+            ahead_ms: AtomicI64::default(),
+            strays: AtomicBool::default(),
             status,
         };
         Ok(Some(Redis { shared: Arc::new(shared) }))
@@ -127,26 +162,21 @@ impl Redis {
     pub async fn run(self, out: mpsc::Sender<Batch>, settlements: mpsc::Receiver<Settlement>, stop: watch::Receiver<bool>) {
         let shared = self.shared;
         let (ended, upkeep_stop) = watch::channel(false);
+        let (settled, lease_stop) = watch::channel(false);
+        // Nobody is left to listen to either when that has ended before.
         let reading = async {
             reader::run(&shared, out, stop).await;
-            // Nobody is left to listen when the upkeep has ended before.
             let _ = ended.send(true);
         };
-        let kept = upkeep::keep_lease(&shared, upkeep_stop.clone());
-        tokio::join!(reading, kept, upkeep::run(&shared, upkeep_stop), settle::run(&shared, settlements));
+        // The lease is kept until the last receipt has come back, or nothing of it would count.
+        let settling = async {
+            settle::run(&shared, settlements).await;
+            let _ = settled.send(true);
+        };
+        tokio::join!(reading, settling, upkeep::keep_lease(&shared, lease_stop), upkeep::run(&shared, upkeep_stop));
         group::leave(&shared).await;
         shared.status.set_state(SourceState::Stopped);
     }
-}
-
-/// The stream of dead letters beside `stream`.
-fn dead_stream(stream: &str) -> String {
-    format!("{}:dead", tagged(stream))
-}
-
-/// `stream` as a prefix for keys beside it: they carry its hash tag, so that one command may touch them all in a cluster.
-fn tagged(stream: &str) -> String {
-    if stream.contains('{') { stream.to_owned() } else { format!("{{{stream}}}") }
 }
 
 /// A name that no other process has or had.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::model::{Receipt, Sampling, Trace};
+use crate::model::{Receipts, Sampling, Trace};
 
 /// All receipts of one trace part (or of one entry that could not be decoded), disposed of together: the source settles them in
 /// one atomic step, so that what it would read again after a crash is always whole.
 #[derive(Debug)]
 pub struct Settlement {
     /// Each from the batch that carried its entry.
-    pub receipts: Vec<Receipt>,
+    pub receipts: Receipts,
     /// What became of them.
     pub fate: Fate,
 }

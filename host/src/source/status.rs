@@ -13,6 +13,8 @@ pub enum SourceState {
     Starting,
     /// Looking for its log.
     Connecting,
+    /// Another host reads the log; this one takes over when that ends.
+    StandingBy,
     /// Reading what an earlier run left pending.
     Recovering,
     /// Reading new entries.
@@ -23,10 +25,11 @@ pub enum SourceState {
 
 impl SourceState {
     /// All of them.
-    pub const ALL: [SourceState; 6] = [
+    pub const ALL: [SourceState; 7] = [
         SourceState::Disabled,
         SourceState::Starting,
         SourceState::Connecting,
+        SourceState::StandingBy,
         SourceState::Recovering,
         SourceState::Running,
         SourceState::Stopped,
@@ -38,9 +41,29 @@ impl SourceState {
             SourceState::Disabled => "disabled",
             SourceState::Starting => "starting",
             SourceState::Connecting => "connecting",
+            SourceState::StandingBy => "standing_by",
             SourceState::Recovering => "recovering",
             SourceState::Running => "running",
             SourceState::Stopped => "stopped",
+        }
+    }
+}
+
+/// What this host is among those that may read the same log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It reads.
+    Leader,
+    /// Another one reads.
+    Standby,
+}
+
+impl Role {
+    /// One lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Leader => "leader",
+            Role::Standby => "standby",
         }
     }
 }
@@ -59,6 +82,14 @@ pub struct SourceStatus {
     pub entries_trimmed: AtomicU64,
     /// Connections lost, on which entries were read; attempts to make one are not counted.
     pub disconnects: AtomicU64,
+    /// Settlements of trace parts that were thrown away, because another host had taken the lead since their entries were read: that one reads them again.
+    pub settlements_fenced: AtomicU64,
+    /// Settlements that were acknowledged and could not be journalled.
+    pub settlements_unjournalled: AtomicU64,
+    /// Times that this host has become leader or standby.
+    pub role_changes: AtomicU64,
+    /// Bytes of the journal of decisions, as of a few seconds ago.
+    pub journal_bytes: AtomicU64,
     /// Entries that publishers offered and the embedded listener refused, because it held as much as it may.
     pub entries_refused: AtomicU64,
     /// Connections that the embedded listener refused, or ended for what they did: too many, too slow, or not understood.
@@ -72,6 +103,8 @@ struct Words {
     group: String,
     last_error: Option<String>,
     foreign_reader: Option<String>,
+    role: Option<Role>,
+    leader: Option<String>,
     lag: Option<u64>,
     pending: Option<u64>,
 }
@@ -89,6 +122,10 @@ pub struct StatusSnapshot {
     pub last_error: Option<String>,
     /// A live consumer in our group that is not ours, and takes a part of every trace.
     pub foreign_reader: Option<String>,
+    /// What this host is among those that may read the same log, as far as is known; `None`: not yet, or there can be no other.
+    pub role: Option<Role>,
+    /// Which of them leads: the name of its consumer.
+    pub leader: Option<String>,
     /// Entries in the log that nobody has read yet, as of a few seconds ago; `None`: the log does not say.
     pub lag: Option<u64>,
     /// Entries that were read and are not acknowledged, as of a few seconds ago; `None`: the log does not say.
@@ -103,6 +140,14 @@ pub struct StatusSnapshot {
     pub entries_trimmed: u64,
     /// Connections lost since the start; attempts to make one are not counted.
     pub disconnects: u64,
+    /// Settlements thrown away since the start, because another host had taken the lead.
+    pub settlements_fenced: u64,
+    /// Settlements since the start that could not be journalled.
+    pub settlements_unjournalled: u64,
+    /// Times since the start that this host has become leader or standby.
+    pub role_changes: u64,
+    /// Bytes of the journal of decisions, as of a few seconds ago.
+    pub journal_bytes: u64,
     /// Entries refused by the embedded listener since the start.
     pub entries_refused: u64,
     /// Connections refused or ended by the embedded listener since the start.
@@ -122,11 +167,11 @@ impl SourceStatus {
         });
     }
 
-    /// Changes the state; a source that runs has no error.
+    /// Changes the state; a source that runs, or has nothing to do but wait, has no error.
     pub fn set_state(&self, state: SourceState) {
         self.write(|words| {
             words.state = state;
-            if state == SourceState::Running {
+            if matches!(state, SourceState::Running | SourceState::StandingBy) {
                 words.last_error = None;
             }
         });
@@ -135,6 +180,23 @@ impl SourceStatus {
     /// Notes what went wrong.
     pub fn set_error(&self, error: String) {
         self.write(|words| words.last_error = Some(error));
+    }
+
+    /// Takes back what went wrong, if it is this and nothing since.
+    pub fn clear_error(&self, error: &str) {
+        self.write(|words| drop(words.last_error.take_if(|last| last == error)));
+    }
+
+    /// Notes who leads, and whether that is us.
+    pub fn set_role(&self, role: Role, leader: &str) {
+        self.write(|words| {
+            if words.role.replace(role) != Some(role) {
+                self.role_changes.fetch_add(1, Ordering::Relaxed);
+            }
+            if words.leader.as_deref() != Some(leader) {
+                words.leader = Some(leader.to_owned());
+            }
+        });
     }
 
     /// Notes, or clears, a reader that is not ours. Tells whether that is news.
@@ -162,6 +224,8 @@ impl SourceStatus {
             group: words.group,
             last_error: words.last_error,
             foreign_reader: words.foreign_reader,
+            role: words.role,
+            leader: words.leader,
             lag: words.lag,
             pending: words.pending,
             entries_read: count(&self.entries_read),
@@ -169,6 +233,10 @@ impl SourceStatus {
             entries_dead: count(&self.entries_dead),
             entries_trimmed: count(&self.entries_trimmed),
             disconnects: count(&self.disconnects),
+            settlements_fenced: count(&self.settlements_fenced),
+            settlements_unjournalled: count(&self.settlements_unjournalled),
+            role_changes: count(&self.role_changes),
+            journal_bytes: count(&self.journal_bytes),
             entries_refused: count(&self.entries_refused),
             connections_refused: count(&self.connections_refused),
         }

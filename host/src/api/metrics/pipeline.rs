@@ -3,7 +3,7 @@
 use super::text::Text;
 use crate::api::{CorrelatorSummary, FiltersSummary, InputSummary};
 use crate::filter;
-use crate::source::{SourceState, StatusSnapshot};
+use crate::source::{Role, SourceState, StatusSnapshot};
 use crate::store;
 
 pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
@@ -18,16 +18,27 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         disconnects,
         entries_refused,
         connections_refused,
+        settlements_fenced,
+        settlements_unjournalled,
+        role_changes,
+        journal_bytes,
+        role,
         // Words, which the status has.
         stream: _,
         group: _,
         last_error: _,
+        leader: _,
         foreign_reader,
     } = source;
     let mut states = text.gauge("meshtrace_source_state", "1 for what the source is doing, 0 for the rest.");
     for one in SourceState::ALL {
         states.count(&[("state", one.as_str())], u64::from(one == *state));
     }
+    if let Some(role) = role {
+        text.gauge("meshtrace_leader", "1 while this host reads for the group, 0 while it stands by.")
+            .count(&[], u64::from(*role == Role::Leader));
+    }
+    text.gauge("meshtrace_journal_bytes", "Bytes of the journal of decisions, as of a few seconds ago.").count(&[], *journal_bytes);
     let foreign = u64::from(foreign_reader.is_some());
     text.gauge("meshtrace_foreign_reader", "1 while somebody else reads our consumer group, which takes a part of every trace.")
         .count(&[], foreign);
@@ -49,6 +60,9 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
             "Connections that the embedded listener refused, or ended for what they did: too many, too slow, or not understood.",
             connections_refused,
         ),
+        ("meshtrace_settlements_fenced", "Settlements thrown away, because another host had taken the lead.", settlements_fenced),
+        ("meshtrace_settlements_unjournalled", "Settlements that the journal could not take.", settlements_unjournalled),
+        ("meshtrace_role_changes", "Times that this host has become leader or standby.", role_changes),
         ("meshtrace_disconnects", "Connections to the log that were lost.", disconnects),
     ] {
         text.counter(name, help).count(&[], *count);

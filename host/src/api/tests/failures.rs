@@ -112,7 +112,7 @@ async fn readiness_follows_the_source_and_says_why_not() {
             ..Fake::default()
         },
     );
-    let unready = json!({"ready": false, "source": "connecting", "reason": "connection refused"});
+    let unready = json!({"ready": false, "source": "connecting", "role": null, "reason": "connection refused"});
     assert_eq!(get(&state, "/ready").await, (StatusCode::SERVICE_UNAVAILABLE, unready));
     assert_eq!(get_ok(&state, "/health").await, json!({"status": "ok"}));
 }

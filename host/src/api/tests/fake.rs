@@ -8,7 +8,7 @@ use crate::export;
 use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
 use crate::plugin::{About, Grants, Kind, Loaded, Manifest, Origin};
-use crate::source::{SourceState, SourceStatus, StatusSnapshot};
+use crate::source::{Role, SourceState, SourceStatus, StatusSnapshot};
 
 #[derive(Default)]
 pub(super) struct Fake {
@@ -16,6 +16,7 @@ pub(super) struct Fake {
     pub(super) report: Option<Result<String, String>>,
     pub(super) state: SourceState,
     pub(super) error: Option<String>,
+    pub(super) role: Option<Role>,
     pub(super) plugins: PluginsSummary,
     /// What filters decided.
     pub(super) decisions: Vec<(TraceId, Known)>,
@@ -105,6 +106,9 @@ impl Pipeline for Fake {
         if let Some(error) = &self.error {
             status.set_error(error.clone());
         }
+        if let Some(role) = self.role {
+            status.set_role(role, "meshtrace-other-7-1");
+        }
         for (counter, count) in [
             (&status.entries_read, 200),
             (&status.entries_acknowledged, 190),
@@ -112,6 +116,9 @@ impl Pipeline for Fake {
             (&status.entries_trimmed, 4),
             (&status.disconnects, 5),
             (&status.entries_refused, 6),
+            (&status.settlements_fenced, 7),
+            (&status.settlements_unjournalled, 8),
+            (&status.journal_bytes, 900),
         ] {
             counter.store(count, std::sync::atomic::Ordering::Relaxed);
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::filter::{FilterSummary, OnFailure};
 use crate::model::TraceId;
-use crate::source::SourceState;
+use crate::source::{Role, SourceState};
 
 const ID: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
 
@@ -15,6 +15,7 @@ async fn the_status_has_the_documented_keys_and_more() {
         store(),
         Fake {
             state: SourceState::Running,
+            role: Some(Role::Leader),
             ..Fake::default()
         },
     );
@@ -24,8 +25,9 @@ async fn the_status_has_the_documented_keys_and_more() {
         (
             "consumer",
             json!({"stream_name": "mesh:trace", "consumer_group": "mcp-mesh-registry-processors", "status": "running",
-                   "last_error": null, "foreign_reader": null, "lag": 30, "pending": 12, "entries_read": 200, "entries_acknowledged": 190, "entries_dead": 3,
-                   "entries_trimmed": 4, "entries_refused": 6, "disconnects": 5}),
+                   "role": "leader", "leader": "meshtrace-other-7-1", "last_error": null, "foreign_reader": null, "lag": 30, "pending": 12, "entries_read": 200, "entries_acknowledged": 190, "entries_dead": 3,
+                   "entries_trimmed": 4, "entries_refused": 6, "disconnects": 5, "settlements_fenced": 7, "settlements_unjournalled": 8,
+                   "role_changes": 1, "journal_bytes": 900}),
         ),
         (
             "correlator",
@@ -202,7 +204,7 @@ async fn answers_say_when_tracing_is_disabled() {
         assert_eq!(get_ok(&state, path).await["enabled"], false, "{path}");
     }
     assert_eq!(get_ok(&state, "/trace/status").await["consumer"]["status"], "disabled");
-    assert_eq!(get_ok(&state, "/ready").await, json!({"ready": true, "source": "disabled"}));
+    assert_eq!(get_ok(&state, "/ready").await, json!({"ready": true, "source": "disabled", "role": null}));
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ impl Bench {
 
     async fn settled(&mut self) -> Settlement {
         let settlement = timeout(PATIENCE, self.settlements.recv()).await.expect("a settlement").expect("the stage runs");
-        assert_eq!(settlement.receipts.len(), 1, "each receipt is used once");
+        assert_eq!(settlement.receipts.list.len(), 1, "each receipt is used once");
         settlement
     }
 

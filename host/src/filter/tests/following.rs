@@ -108,6 +108,36 @@ async fn a_trace_that_is_decided_anew_is_not_held_to_what_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn late_parts_of_traces_that_an_earlier_leader_dropped_are_dropped_with_a_reason_that_says_so() {
+    let notes = Notes::default();
+    let mut bench = Bench::new(vec![signing(&notes).called("f")]);
+    bench.give(vec![Decided { follows_drop: true, ..part("good", 1, 1) }]).await;
+    let (filter, reason) = bench.dropped().await;
+    assert_eq!(
+        (filter.as_str(), reason.as_deref()),
+        ("(journal)", Some("its trace was dropped before this meshtrace was started or took the lead"))
+    );
+    assert!(notes.taken().is_empty(), "no filter is asked");
+    assert_eq!(bench.handle.counts().late_dropped, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_under_a_leadership_that_has_ended_is_left_to_the_journal() {
+    let notes = Notes::default();
+    let mut bench = Bench::new(vec![signing(&notes).called("f")]);
+    bench.give((0..3).map(|number| one(&format!("bad-{number}"))).collect()).await;
+    bench.settle_down().await;
+    assert_eq!(bench.handle.counts().remembered, 3);
+    let mut anew = one("bad-anew");
+    anew.receipts.epoch = 2;
+    bench.give(vec![anew]).await;
+    for _ in 0..4 {
+        bench.dropped().await;
+    }
+    assert_eq!(bench.handle.counts().remembered, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_dropped_traces_are_remembered_than_may_be() {
     let notes = Notes::default();
     let mut bench = Bench::remembering(vec![signing(&notes).called("f")], Remember { keep_ms: 600_000, max: 3 });

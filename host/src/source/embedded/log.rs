@@ -144,9 +144,9 @@ impl Log {
 
     /// Lets go of settled entries. Tells whether that made room in a log that was full.
     pub fn settle(&self, settlement: Settlement, status: &SourceStatus) -> bool {
-        let mut gone = Vec::with_capacity(settlement.receipts.len());
+        let mut gone = Vec::with_capacity(settlement.receipts.list.len());
         let mut state = self.state();
-        for receipt in &settlement.receipts {
+        for receipt in &settlement.receipts.list {
             let id = EntryId { ms: receipt.ms, seq: receipt.seq };
             if let Some(held) = state.held.remove(&id) {
                 state.held_bytes -= held.payload.held_bytes().min(state.held_bytes);

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::fuzz::{feed, start as conversation};
 use super::{DeadLetters, Embedded, EmbeddedConfig};
-use crate::model::Receipt;
+use crate::model::{Receipt, Receipts};
 use crate::source::{Batch, Fate, Settlement, SourceStatus};
 
 /// A listener that runs, and both ends of what it is connected to.
@@ -99,7 +99,7 @@ impl Host {
     }
 
     async fn settle(&self, entries: Vec<Got>, fate: Fate) {
-        let receipts = entries.into_iter().map(|entry| entry.receipt).collect();
+        let receipts = receipts(entries.into_iter().map(|entry| entry.receipt).collect());
         self.settlements.send(Settlement { receipts, fate }).await.unwrap();
     }
 
@@ -157,4 +157,9 @@ fn packed(arguments: &[&[u8]]) -> Vec<u8> {
         command.arg(*argument);
     });
     command.get_packed_command()
+}
+
+/// Receipts that go back together.
+fn receipts(list: Vec<Receipt>) -> Receipts {
+    Receipts { list, ..Receipts::default() }
 }

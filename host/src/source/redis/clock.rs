@@ -73,6 +73,11 @@ impl StreamClock {
         self.heard_ms = Some(last_ms.clamp(redis_ms, latest_ms));
     }
 
+    /// Stream time is ahead of the clock of Redis by so many milliseconds.
+    pub fn ahead_ms(&self) -> i64 {
+        i64::try_from(self.offset_ms).unwrap_or(if self.offset_ms < 0 { i64::MIN } else { i64::MAX })
+    }
+
     /// The stream time of the last look.
     pub fn now(&self) -> u64 {
         self.last.as_ref().map_or(0, |last| u64::try_from(last.ms).unwrap_or(0))

@@ -53,7 +53,7 @@ impl DeadLetters {
             connector,
             connection,
             stream: config.stream.clone(),
-            dead_stream: super::dead_stream(&config.stream),
+            dead_stream: super::keys::dead_stream(&config.stream),
         })
     }
 

@@ -122,18 +122,35 @@ async fn watch_for_life(
     Ok(None)
 }
 
-/// Makes stream and group if they are missing; the group begins with the stream's first entry.
-pub(super) async fn ensure(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+/// Makes stream and group if they are missing. The group begins with the stream's first entry; or, if it was there before and somebody has removed it,
+/// behind what is known to have been settled. Returns the id behind which it begins, if it was made now.
+pub(super) async fn ensure(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<Option<EntryId>> {
     // A Redis without memory refuses to make a group, also one that is there; reading and acknowledging it would still allow.
     if groups(connection, &shared.stream).await?.contains(&shared.group) {
-        return Ok(());
+        return Ok(None);
     }
-    let made: RedisResult<Value> =
-        redis::cmd("XGROUP").arg("CREATE").arg(&shared.stream).arg(&shared.group).arg("0").arg("MKSTREAM").query_async(connection).await;
-    match made {
-        Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
-        other => other.map(drop),
+    let from = settled_up_to(shared, connection).await?;
+    let mut create = redis::cmd("XGROUP");
+    create.arg("CREATE").arg(&shared.stream).arg(&shared.group).arg(from.to_string()).arg("MKSTREAM");
+    match create.exec_async(connection).await {
+        Err(error) if error.code() == Some("BUSYGROUP") => Ok(None),
+        Err(error) => Err(error),
+        Ok(()) => {
+            if from != EntryId::default() {
+                tracing::warn!(group = shared.group, %from, "the group was gone and has been made again; what was not settled is read again, and may come twice");
+            }
+            Ok(Some(from))
+        }
     }
+}
+
+/// What was noted of a group that is gone; the beginning if that is of no use, because the stream is another one since.
+async fn settled_up_to(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<EntryId> {
+    let noted: Option<String> = redis::cmd("GET").arg(&shared.keys.settled).query_async(connection).await?;
+    let stream = found(redis::cmd("XINFO").arg("STREAM").arg(&shared.stream).query_async(connection).await)?;
+    let last = stream.as_ref().and_then(|stream| EntryId::of(field(stream, "last-generated-id")?));
+    let noted = noted.and_then(|id| EntryId::parse(id.as_bytes()));
+    Ok(noted.filter(|id| last >= Some(*id)).unwrap_or_default())
 }
 
 /// The consumers of a group; none when stream or group are not there.

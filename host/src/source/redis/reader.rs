@@ -10,18 +10,20 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
 use super::connect::Backoff;
-use super::lease::Held;
-use super::recover::Recovery;
+use super::lease::Term;
+use super::recover::{Recovery, Whose};
 use super::reply::{EntryId, entry, push, stream_entries, time_ms};
-use super::{BLOCK, Shared, group, recover};
-use crate::source::{Batch, SourceState};
+use super::{BLOCK, Shared, group, journal, recover};
+use crate::source::{Batch, Beginning, SourceState};
 
 /// Why a session with Redis ended.
-enum SessionEnd {
+pub(super) enum SessionEnd {
     /// Told to stop.
     Stopped,
     /// The next stage has ended.
     Closed,
+    /// Another meshtrace leads now.
+    Lost,
     /// The connection, or what it answered, was no good.
     Failed(redis::RedisError),
 }
@@ -32,40 +34,69 @@ impl From<redis::RedisError> for SessionEnd {
     }
 }
 
-/// What outlives a connection.
+/// What outlives a connection, and ends with a leadership.
 struct Progress {
+    /// The leadership that the next stages know of.
+    epoch: Option<u32>,
     clock: StreamClock,
     recovery: Recovery,
     /// The last new entry handed on. A reply that was lost on its way holds later ones; they are pending for us, and read again.
     last: Option<EntryId>,
 }
 
+impl Progress {
+    fn new(epoch: Option<u32>) -> Progress {
+        Progress {
+            epoch,
+            clock: StreamClock::default(),
+            recovery: Recovery::new(Whose::Everybodys),
+            last: None,
+        }
+    }
+}
+
 /// Reads until told to stop, or until `out` is closed.
 pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: watch::Receiver<bool>) {
-    let mut progress = Progress {
-        clock: StreamClock::default(),
-        recovery: Recovery::default(),
-        last: None,
-    };
+    let mut progress = Progress::new(None);
     let mut pause = Backoff::new(stop.clone());
     loop {
         let end = tokio::select! {
             end = session(shared, &out, &mut progress, &mut pause) => end,
-            () = shared.lease.lost() => {
-                tracing::warn!("another meshtrace leads this group now; standing by");
-                continue;
-            }
+            () = shared.lease.lost() => SessionEnd::Lost,
             _ = stop.wait_for(|stop| *stop) => SessionEnd::Stopped,
         };
-        let SessionEnd::Failed(error) = end else { return };
-        let error = shared.connector.explain(&error);
-        tracing::warn!(error, "reading from Redis failed; connecting again");
-        shared.status.set_error(error);
-        shared.status.set_state(SourceState::Connecting);
-        if pause.wait().await.is_break() {
-            return;
+        match end {
+            SessionEnd::Stopped | SessionEnd::Closed => return,
+            SessionEnd::Lost => {
+                let done = tokio::select! {
+                    let_go = let_go(shared, &out, &mut progress) => let_go.is_err(),
+                    _ = stop.wait_for(|stop| *stop) => true,
+                };
+                if done {
+                    return;
+                }
+            }
+            SessionEnd::Failed(error) => {
+                let error = shared.connector.explain(&error);
+                tracing::warn!(error, "reading from Redis failed; connecting again");
+                shared.status.set_error(error);
+                shared.status.set_state(SourceState::Connecting);
+                if pause.wait().await.is_break() {
+                    return;
+                }
+            }
         }
     }
+}
+
+/// Has the next stages drop what was made of entries that somebody else reads now.
+async fn let_go(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progress) -> Result<(), SessionEnd> {
+    *progress = Progress::new(None);
+    let nothing = Beginning {
+        epoch: shared.lease.epoch(),
+        ..Beginning::default()
+    };
+    hand_on(shared, out, Batch::beginning(nothing)).await
 }
 
 async fn session(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progress, pause: &mut Backoff) -> SessionEnd {
@@ -91,24 +122,65 @@ async fn try_session(
     pause: &mut Backoff,
 ) -> Result<std::convert::Infallible, SessionEnd> {
     // Two that read would split every trace between them.
-    if shared.lease.acquire(shared, &mut connection).await? == Held::Anew {
-        progress.recovery = Recovery::default();
-    }
-    group::ensure(shared, &mut connection).await?;
-    if !progress.recovery.is_done() {
-        shared.status.set_state(SourceState::Recovering);
+    let term = shared.lease.acquire(shared, &mut connection).await?;
+    let made_from = group::ensure(shared, &mut connection).await?;
+    if progress.epoch != Some(term.epoch) {
+        let beginning = journal::recall(shared, &mut connection, term.epoch).await?;
+        *progress = Progress::new(None);
+        hand_on(shared, out, Batch::beginning(beginning)).await?;
+        progress.epoch = Some(term.epoch);
         progress.last = Some(last_delivered(shared, &mut connection).await?);
-        while let Some(batch) = recover::next(shared, &mut connection, &mut progress.recovery, &mut progress.clock).await? {
-            hand_on(shared, out, batch).await?;
-        }
     }
+    if made_from.is_some() {
+        // Of a group that is new, we have been given nothing.
+        progress.last = made_from;
+    }
+    recover_all(shared, &mut connection, out, progress, &term).await?;
     while read(shared, &mut connection, out, progress, Which::Lost).await?.is_continue() {}
     shared.status.set_state(SourceState::Running);
     pause.reset();
     loop {
+        if shared.strays.swap(false, Ordering::Relaxed) && progress.recovery.is_done() {
+            progress.recovery = Recovery::new(Whose::Strays);
+        }
+        recover_all(shared, &mut connection, out, progress, &term).await?;
         // Whether it was the last for now makes no difference: the next read waits for more.
         let _ = read(shared, &mut connection, out, progress, Which::New).await?;
     }
+}
+
+/// Reads again what is pending, if that has to be.
+async fn recover_all(
+    shared: &Shared,
+    connection: &mut MultiplexedConnection,
+    out: &mpsc::Sender<Batch>,
+    progress: &mut Progress,
+    term: &Term,
+) -> Result<(), SessionEnd> {
+    if shared.lease.has_forgotten() {
+        progress.recovery = Recovery::new(Whose::AgainEverybodys);
+    }
+    if progress.recovery.is_done() {
+        return Ok(());
+    }
+    shared.status.set_state(SourceState::Recovering);
+    loop {
+        make_sure(shared, connection).await?;
+        let Some(batch) = recover::next(shared, connection, &mut progress.recovery, &mut progress.clock, term).await? else { break };
+        hand_on(shared, out, batch).await?;
+    }
+    shared.status.set_state(SourceState::Running);
+    Ok(())
+}
+
+/// Makes sure that nobody else can lead for a while.
+async fn make_sure(shared: &Shared, connection: &mut MultiplexedConnection) -> Result<(), SessionEnd> {
+    if shared.lease.is_sure() { Ok(()) } else { still_leads(shared, connection).await }
+}
+
+/// Asks Redis whether we lead. Where the key that tells it was lost, it is written again.
+pub(super) async fn still_leads(shared: &Shared, connection: &mut MultiplexedConnection) -> Result<(), SessionEnd> {
+    if shared.lease.keep(shared, connection).await? { Ok(()) } else { Err(SessionEnd::Lost) }
 }
 
 enum Which {
@@ -128,6 +200,7 @@ async fn read(
     progress: &mut Progress,
     which: Which,
 ) -> Result<ControlFlow<()>, SessionEnd> {
+    make_sure(shared, connection).await?;
     let mut command = redis::cmd("XREADGROUP");
     command.arg("GROUP").arg(&shared.group).arg(&shared.consumer).arg("COUNT").arg(shared.count);
     let from = match which {
@@ -164,6 +237,8 @@ async fn read(
     // Without a time that can be read, the entries themselves are all that is known.
     let read_up_to = if caught_up && redis_ms.is_some() { progress.clock.now() } else { last_ms };
     batch.watermark_ms = progress.clock.raise(read_up_to);
+    shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
+    shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);
     hand_on(shared, out, batch).await?;
     Ok(if entries.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }

@@ -1,4 +1,4 @@
-//! What earlier runs left pending is read first, in the order of the log, whoever it was delivered to.
+//! What is pending and will not be acknowledged by whom it was delivered to: read again, in the order of the log.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -8,21 +8,42 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 
 use super::clock::StreamClock;
+use super::fence::{self, Fenced};
+use super::journal::Lines;
+use super::lease::Term;
+use super::reader::{SessionEnd, still_leads};
 use super::reply::{EntryId, bytes, entry, items, push, time_ms};
 use super::{Shared, group};
+use crate::model::Receipt;
 use crate::source::Batch;
 
 /// Pending entries per step.
 const PAGE: usize = 1_000;
 
+/// What is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// All that is pending, at the beginning of a leadership: nobody holds anything of it.
+    Everybodys,
+    /// All that is pending, in the middle of one: what of it we hold comes twice.
+    AgainEverybodys,
+    /// What is pending for others than us.
+    Strays,
+}
+
 /// How far recovery has come; outlives a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recovery {
+    whose: Whose,
     after: Option<EntryId>,
     done: bool,
 }
 
 impl Recovery {
+    pub fn new(whose: Whose) -> Recovery {
+        Recovery { whose, after: None, done: false }
+    }
+
     pub fn is_done(&self) -> bool {
         self.done
     }
@@ -37,7 +58,8 @@ pub(super) async fn next(
     connection: &mut MultiplexedConnection,
     recovery: &mut Recovery,
     clock: &mut StreamClock,
-) -> RedisResult<Option<Batch>> {
+    term: &Term,
+) -> Result<Option<Batch>, SessionEnd> {
     // Ids need not be times: what is pending is not from after now.
     let sent = Instant::now();
     let time: Value = redis::cmd("TIME").query_async(connection).await?;
@@ -48,13 +70,17 @@ pub(super) async fn next(
         recovery.done = true;
         return Ok(None);
     };
-    let living: Vec<String> = {
+    let mut left_alone: Vec<String> = {
         let all = group::consumers(connection, &shared.stream, &shared.group).await?;
         all.into_iter().filter(|own| shared.foreign.is_living(own)).map(|own| own.name).collect()
     };
+    if recovery.whose == Whose::Strays {
+        left_alone.push(shared.consumer.clone());
+    }
     let last = page.last().map(|(id, _)| *id);
-    let ids: Vec<EntryId> = page.into_iter().filter(|(_, owner)| !living.contains(owner)).map(|(id, _)| id).collect();
-    let batch = claim(shared, connection, clock, &ids).await?;
+    let ids: Vec<EntryId> = page.into_iter().filter(|(_, owner)| !left_alone.contains(owner)).map(|(id, _)| id).collect();
+    let stamp = |ms| if recovery.whose == Whose::Everybodys { clock.of_pending(ms) } else { clock.of_new(ms) };
+    let batch = claim(shared, connection, term, stamp, &ids).await?;
     recovery.after = last;
     Ok(Some(batch))
 }
@@ -76,18 +102,22 @@ async fn pending_page(
     Ok(Some(page).filter(|page| !page.is_empty()))
 }
 
-async fn claim(shared: &Shared, connection: &mut MultiplexedConnection, clock: &mut StreamClock, ids: &[EntryId]) -> RedisResult<Batch> {
+/// Claims and reads entries; `stamp` makes stream times of their ids'.
+async fn claim(
+    shared: &Shared,
+    connection: &mut MultiplexedConnection,
+    term: &Term,
+    mut stamp: impl FnMut(u64) -> u64,
+    ids: &[EntryId],
+) -> Result<Batch, SessionEnd> {
     let mut batch = Batch::default();
     if ids.is_empty() {
         return Ok(batch);
     }
-    let mut claim = redis::cmd("XCLAIM");
-    claim.arg(&shared.stream).arg(&shared.group).arg(&shared.consumer).arg(0);
-    for id in ids {
-        claim.arg(id.to_string());
+    while fence::claim(shared, connection, term, ids).await? == Fenced::Refused {
+        still_leads(shared, connection).await?;
     }
     let mut pipeline = redis::pipe();
-    pipeline.add_command(claim.arg("JUSTID").clone()).ignore();
     for id in ids {
         pipeline.cmd("XRANGE").arg(&shared.stream).arg(id.to_string()).arg(id.to_string());
     }
@@ -96,30 +126,28 @@ async fn claim(shared: &Shared, connection: &mut MultiplexedConnection, clock: &
         replies.iter().filter_map(|reply| entry(items(reply).first()?)).filter_map(|(id, fields)| Some((id, fields?))).collect();
     for id in ids {
         if let Some(fields) = found.get(id) {
-            let at_ms = clock.of_pending(id.ms);
+            let at_ms = stamp(id.ms);
             push(&mut batch, *id, at_ms, fields);
             batch.watermark_ms = batch.watermark_ms.max(at_ms);
         }
     }
     let trimmed: Vec<EntryId> = ids.iter().filter(|id| !found.contains_key(id)).copied().collect();
     if !trimmed.is_empty() {
-        forget(shared, connection, &trimmed).await?;
+        forget(shared, connection, term, &trimmed).await?;
     }
     Ok(batch)
 }
 
 /// Entries that the log no longer holds cannot be waited for.
-async fn forget(shared: &Shared, connection: &mut MultiplexedConnection, ids: &[EntryId]) -> RedisResult<()> {
-    let mut ack = redis::cmd("XACK");
-    ack.arg(&shared.stream).arg(&shared.group);
-    for id in ids {
-        ack.arg(id.to_string());
+async fn forget(shared: &Shared, connection: &mut MultiplexedConnection, term: &Term, ids: &[EntryId]) -> Result<(), SessionEnd> {
+    let receipts: Vec<Receipt> = ids.iter().map(|id| id.receipt()).collect();
+    while fence::settle(shared, connection, term, receipts.iter(), &Lines::default()).await? == Fenced::Refused {
+        still_leads(shared, connection).await?;
     }
-    ack.query_async::<()>(connection).await?;
     shared.status.entries_trimmed.fetch_add(ids.len() as u64, Ordering::Relaxed);
     tracing::warn!(
         entries = ids.len(),
-        "entries that an earlier run had not finished were trimmed from the stream meanwhile; MCP_MESH_TRACE_STREAM_MAXLEN on the agents makes it longer"
+        "entries that were pending have been trimmed from the stream meanwhile; MCP_MESH_TRACE_STREAM_MAXLEN on the agents makes it longer"
     );
     Ok(())
 }

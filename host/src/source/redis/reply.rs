@@ -31,6 +31,15 @@ impl EntryId {
         EntryId::parse(bytes(value)?)
     }
 
+    /// The greatest id that is less.
+    pub fn before(self) -> EntryId {
+        match self {
+            EntryId { ms: 0, seq: 0 } => self,
+            EntryId { ms, seq: 0 } => EntryId { ms: ms - 1, seq: u64::MAX },
+            EntryId { ms, seq } => EntryId { ms, seq: seq - 1 },
+        }
+    }
+
     pub fn receipt(self) -> Receipt {
         Receipt { stream: 0, ms: self.ms, seq: self.seq }
     }

@@ -1,16 +1,18 @@
-//! Receipts back to Redis: acknowledging, and the dead-letter stream.
+//! Receipts back to Redis: acknowledging and journalling, and the dead-letter stream.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Shared;
-use super::dead::bury;
-use crate::model::{Receipt, Trace};
+use super::fence::{self, Fenced};
+use super::journal::Lines;
+use super::lease::Term;
+use super::{Shared, dead};
+use crate::model::Trace;
 use crate::source::{Fate, Settlement};
 
 /// Receipts of whole traces are gathered up to about this many for one command.
@@ -25,7 +27,7 @@ const REFUSED_BYTES_MAX: usize = 64 * 1024 * 1024;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Settles until `settlements` ends. Nothing is given up: what Redis does not take now is tried again, and what is not settled when this ends is
-/// still pending.
+/// still pending. Only what was read under a leadership that has ended is thrown away: whoever leads now reads it again.
 pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlement>) {
     let mut link = Link { shared, connection: None };
     let mut refused: Vec<Settlement> = Vec::new();
@@ -40,8 +42,8 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
             }
         };
         let Some(first) = first else { break };
-        let (delivered, dead) = gather(first, &mut settlements);
-        link.acknowledge(&delivered).await;
+        let (done, dead) = gather(first, &mut settlements);
+        link.acknowledge(done).await;
         if !dead.is_empty() {
             let left = link.bury_all(dead).await;
             if refused.is_empty() && !left.is_empty() {
@@ -56,19 +58,24 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
     }
 }
 
-/// What has come by now: receipts to acknowledge, and dead letters.
-fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (Vec<Receipt>, Vec<Settlement>) {
-    let (mut delivered, mut dead) = (Vec::new(), Vec::new());
+/// What has come by now: what is to be acknowledged, and dead letters.
+fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (Vec<Settlement>, Vec<Settlement>) {
+    let (mut done, mut dead, mut count) = (Vec::new(), Vec::new(), 0);
     let mut next = Some(first);
     while let Some(settlement) = next {
         match settlement.fate {
-            Fate::Delivered | Fate::Dropped(_) => delivered.extend(settlement.receipts),
-            Fate::Dead { .. } => dead.push(settlement),
+            Fate::Delivered | Fate::Dropped(_) => {
+                count += settlement.receipts.list.len();
+                done.push(settlement);
+            }
+            Fate::Dead { .. } => {
+                count += 1;
+                dead.push(settlement);
+            }
         }
-        let enough = delivered.len() + dead.len() >= ACK_BATCH;
-        next = if enough { None } else { settlements.try_recv().ok() };
+        next = if count >= ACK_BATCH { None } else { settlements.try_recv().ok() };
     }
-    (delivered, dead)
+    (done, dead)
 }
 
 /// Keeps dead letters for another try; beyond a bound they are left to the next start, which reads their entries again.
@@ -110,66 +117,100 @@ impl Link<'_> {
         self.connection.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected).into())
     }
 
-    /// Acknowledges in one command, and until it has worked: it may be repeated, and must not be forgotten.
-    async fn acknowledge(&mut self, receipts: &[Receipt]) {
-        if receipts.is_empty() {
-            return;
-        }
-        let mut ack = redis::cmd("XACK");
-        ack.arg(&self.shared.stream).arg(&self.shared.group);
-        for receipt in receipts {
-            ack.arg(receipt.to_string());
-        }
-        let mut told = false;
-        loop {
-            let done = match self.connection().await {
-                Ok(connection) => ack.query_async::<Value>(connection).await,
-                Err(error) => Err(error),
-            };
-            let Err(error) = done else { break };
-            if !told {
-                let error = self.shared.connector.explain(&error);
-                tracing::warn!(error, "acknowledging failed; trying until it works");
-                told = true;
+    /// Acknowledges and journals in one step, and until it has worked: it may be repeated, and must not be forgotten.
+    async fn acknowledge(&mut self, mut done: Vec<Settlement>) {
+        let (mut failed, shared) = (None, self.shared);
+        while let Some((term, lines)) = self.current(&mut done) {
+            match self.try_acknowledge(&term, &done, &lines).await {
+                Ok(Fenced::Done(journalled)) => {
+                    let count: usize = done.iter().map(|settlement| settlement.receipts.list.len()).sum();
+                    shared.status.entries_acknowledged.fetch_add(count as u64, Ordering::Relaxed);
+                    if !journalled {
+                        shared.status.settlements_unjournalled.fetch_add(done.len() as u64, Ordering::Relaxed);
+                    }
+                    break;
+                }
+                // Looked at again: either the lead is lost, or Redis knows now that it is not.
+                Ok(Fenced::Refused) => {}
+                Err(error) => {
+                    let error = shared.connector.explain(&error);
+                    if failed.is_none() {
+                        tracing::warn!(error, "acknowledging failed; trying until it works");
+                    }
+                    let error = format!("acknowledging fails: {error}");
+                    shared.status.set_error(error.clone());
+                    failed = Some(error);
+                    self.connection = None;
+                    sleep(RETRY).await;
+                }
             }
-            self.connection = None;
-            sleep(RETRY).await;
         }
-        self.shared.status.entries_acknowledged.fetch_add(receipts.len() as u64, Ordering::Relaxed);
+        failed.iter().for_each(|error| shared.status.clear_error(error));
+    }
+
+    /// What of these was read under the leadership that we have, and what of it is to be journalled; `None` when there is nothing.
+    fn current(&self, settlements: &mut Vec<Settlement>) -> Option<(Term, Lines)> {
+        let (term, ahead_ms, before) = (self.shared.lease.term(), self.shared.ahead_ms(), settlements.len());
+        settlements.retain(|settlement| term.as_ref().is_some_and(|term| term.epoch == settlement.receipts.epoch));
+        self.shared.status.settlements_fenced.fetch_add((before - settlements.len()) as u64, Ordering::Relaxed);
+        let mut lines = Lines::default();
+        for settlement in &*settlements {
+            if let Some(mark) = settlement.receipts.mark {
+                lines.add(mark, matches!(settlement.fate, Fate::Dropped(_)), ahead_ms);
+            }
+        }
+        term.filter(|_| !settlements.is_empty()).map(|term| (term, lines))
+    }
+
+    async fn try_acknowledge(&mut self, term: &Term, done: &[Settlement], lines: &Lines) -> RedisResult<Fenced<bool>> {
+        let shared = self.shared;
+        let connection = self.connection().await?;
+        let receipts = done.iter().flat_map(|settlement| &settlement.receipts.list);
+        let settled = fence::settle(shared, connection, term, receipts, lines).await?;
+        if settled == Fenced::Refused {
+            shared.lease.keep(shared, connection).await?;
+        }
+        Ok(settled)
     }
 
     /// Moves dead letters; returns those that Redis refused. What it refuses once it is not asked again in this round.
     async fn bury_all(&mut self, dead: Vec<Settlement>) -> Vec<Settlement> {
-        let mut refused = Vec::new();
-        let shared = self.shared;
+        let mut refused: Vec<Settlement> = Vec::new();
         for settlement in dead {
             if !refused.is_empty() {
                 refused.push(settlement);
                 continue;
             }
-            let buried = match self.connection().await {
-                Ok(connection) => bury(shared, connection, &settlement).await,
-                Err(error) => Err(error),
-            };
-            match buried {
-                Ok(()) => {
-                    let count = settlement.receipts.len() as u64;
-                    self.shared.status.entries_dead.fetch_add(count, Ordering::Relaxed);
-                    self.shared.status.entries_acknowledged.fetch_add(count, Ordering::Relaxed);
+            if let Err(error) = self.bury(&settlement).await {
+                let lost = error.is_io_error() || error.is_unrecoverable_error();
+                let error = self.shared.connector.explain(&error);
+                tracing::debug!(error, "a dead letter was refused");
+                self.shared.status.set_error(format!("dead letters are refused: {error}"));
+                if lost {
+                    self.connection = None;
                 }
-                Err(error) => {
-                    let lost = error.is_io_error() || error.is_unrecoverable_error();
-                    let error = shared.connector.explain(&error);
-                    tracing::debug!(error, "a dead letter was refused");
-                    shared.status.set_error(format!("dead letters are refused: {error}"));
-                    if lost {
-                        self.connection = None;
-                    }
-                    refused.push(settlement);
-                }
+                refused.push(settlement);
             }
         }
         refused
+    }
+
+    /// Moves one, if it was read under the leadership that we have.
+    async fn bury(&mut self, settlement: &Settlement) -> RedisResult<()> {
+        let (shared, receipts) = (self.shared, &settlement.receipts);
+        while let Some(term) = shared.lease.term().filter(|term| term.epoch == receipts.epoch) {
+            let connection = self.connection().await?;
+            if dead::bury(shared, connection, &term, settlement).await? == Fenced::Refused {
+                shared.lease.keep(shared, connection).await?;
+                continue;
+            }
+            let count = receipts.list.len() as u64;
+            shared.status.entries_dead.fetch_add(count, Ordering::Relaxed);
+            shared.status.entries_acknowledged.fetch_add(count, Ordering::Relaxed);
+            return Ok(());
+        }
+        shared.status.settlements_fenced.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -179,7 +220,7 @@ mod tests {
 
     use super::*;
     use crate::encode::sample::{span, trace};
-    use crate::model::Text;
+    use crate::model::{Receipts, Text};
 
     fn dead(bytes: usize) -> Settlement {
         let mut large = span("a");
@@ -190,7 +231,8 @@ mod tests {
             reason: "no".into(),
             trace: Some(Arc::new(trace("t", vec![large]))),
         };
-        Settlement { receipts: Vec::new(), fate }
+        let receipts = Receipts::default();
+        Settlement { receipts, fate }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! What has to be looked after while reading goes on: retention, dead consumers, foreign readers.
+//! What has to be looked after while reading goes on: retention, the journal, dead consumers, foreign readers.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -8,19 +9,22 @@ use tokio::sync::watch;
 
 use super::lease::KEEP_EVERY;
 use super::reply::{EntryId, items, time_ms};
-use super::{Shared, group};
+use super::{Shared, group, journal};
 
 /// Between two looks at the group.
 const EVERY: Duration = Duration::from_secs(5);
 /// One look in this many also trims.
 const TRIM_EVERY: u32 = 12;
 
-/// Looks after the stream and the group until told to stop; first at once.
+/// Looks after the stream and the group until told to stop; first at once, and when the lead begins.
 pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
-    let mut connection = None;
-    for round in 0u32.. {
+    let (mut connection, mut led_for) = (None, 0u32);
+    loop {
+        let leading = shared.lease.term().is_some();
+        let trimming = leading && led_for.is_multiple_of(TRIM_EVERY);
+        led_for = if leading { led_for.wrapping_add(1) } else { 0 };
         let looked = tokio::select! {
-            looked = look(shared, &mut connection, round.is_multiple_of(TRIM_EVERY)) => looked,
+            looked = look(shared, &mut connection, leading, trimming) => looked,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if let Err(error) = looked {
@@ -28,8 +32,10 @@ pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
             tracing::debug!(error = shared.connector.explain(&error), "looking after the group failed; trying again");
             connection = None;
         }
-        if tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shared.lease.gained(), if !leading => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
@@ -38,6 +44,9 @@ pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
 pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>) {
     let mut connection = None;
     while tokio::time::timeout(KEEP_EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
+        if shared.lease.term().is_none() {
+            continue;
+        }
         let kept = async {
             let connection = match &mut connection {
                 Some(connection) => connection,
@@ -56,7 +65,7 @@ pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>)
     }
 }
 
-async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimming: bool) -> RedisResult<()> {
+async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, leading: bool, trimming: bool) -> RedisResult<()> {
     let connection = match kept {
         Some(connection) => connection,
         None => kept.insert(shared.connector.connect().await?),
@@ -67,10 +76,18 @@ async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimmin
     let group::Backlog { lag, pending } = group::backlog(connection, &shared.stream, &shared.group).await?;
     shared.status.set_backlog(lag, pending);
     let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
-    let gone = |own: &&group::Consumer| own.name != shared.consumer && own.pending == 0 && !shared.foreign.is_living(own);
-    for dead in consumers.iter().filter(gone) {
-        group::remove_if_empty(shared, connection, &dead.name).await?;
+    notice_foreign(shared, &consumers);
+    if !leading {
+        return Ok(());
     }
+    clear_away(shared, connection, &consumers).await?;
+    let bytes = journal::look_after(shared, connection).await?;
+    shared.status.journal_bytes.store(bytes, Ordering::Relaxed);
+    // Last: it is the only one of these that a Redis without memory refuses.
+    note_settled(shared, connection).await
+}
+
+fn notice_foreign(shared: &Shared, consumers: &[group::Consumer]) {
     let foreign = consumers.iter().find(|own| shared.foreign.is_living(own)).map(|own| own.name.clone());
     if shared.status.set_foreign_reader(foreign.clone()) {
         match foreign {
@@ -82,7 +99,35 @@ async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimmin
             None => tracing::info!(group = shared.group, "the other consumer of our group is gone"),
         }
     }
+}
+
+/// Removes consumers that are gone; what is pending for one, since it was given something after its end was noticed, is read again.
+async fn clear_away(shared: &Shared, connection: &mut MultiplexedConnection, consumers: &[group::Consumer]) -> RedisResult<()> {
+    let gone = |own: &&group::Consumer| own.name != shared.consumer && !shared.foreign.is_living(own);
+    for dead in consumers.iter().filter(gone) {
+        if dead.pending > 0 {
+            shared.strays.store(true, Ordering::Relaxed);
+        } else {
+            group::remove_if_empty(shared, connection, &dead.name).await?;
+        }
+    }
     Ok(())
+}
+
+/// Writes down how far everything is settled, in case somebody removes the group.
+async fn note_settled(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    // In this order: what is delivered in between is pending, or is not counted as delivered.
+    let mut asking = redis::pipe();
+    asking.cmd("XINFO").arg("GROUPS").arg(&shared.stream);
+    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
+    let (groups, pending): (Value, Value) = match asking.query_async(connection).await {
+        Err(error) if group::is_missing(&error) => return Ok(()),
+        other => other?,
+    };
+    let Some(delivered) = group::last_delivered(&groups, &shared.group) else { return Ok(()) };
+    let oldest_pending = items(&pending).get(1).and_then(EntryId::of);
+    let settled = oldest_pending.map_or(delivered, |id| delivered.min(id.before()));
+    redis::cmd("SET").arg(&shared.keys.settled).arg(settled.to_string()).exec_async(connection).await
 }
 
 /// Trims what is older than the retention, but never what is pending or undelivered in our group: after a long outage the backlog is

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::receipts;
 use crate::source::embedded::bounds;
 use crate::source::embedded::dead::DeadLetters;
 use crate::source::embedded::entry_id::{AskedId, EntryId};
@@ -55,7 +56,7 @@ fn what_is_held_is_bounded_until_it_is_settled() {
     assert_eq!(give(&log, AskedId::Next), Err(Refused::Full { first: true }));
     assert_eq!(give(&log, AskedId::Next), Err(Refused::Full { first: false }));
     let mut batch = log.take();
-    let receipts = batch.drain().take(1).map(|entry| entry.receipt).collect();
+    let receipts = receipts(batch.drain().take(1).map(|entry| entry.receipt).collect());
     assert_eq!(log.holding().entries, 3, "handing on settles nothing");
     let fate = Fate::Delivered;
     assert!(log.settle(Settlement { receipts, fate }, &status));
@@ -91,7 +92,7 @@ fn a_closed_log_takes_nothing_and_hands_on_what_it_has() {
 fn what_a_filter_dropped_is_let_go_of_and_is_no_dead_letter() {
     let (log, status) = (log(1 << 20), SourceStatus::default());
     give(&log, AskedId::Next).unwrap();
-    let receipts: Vec<_> = log.take().drain().map(|entry| entry.receipt).collect();
+    let receipts = receipts(log.take().drain().map(|entry| entry.receipt).collect());
     let sampling = crate::model::Sampling {
         filter: "sampling".into(),
         keep: false,
@@ -112,8 +113,8 @@ fn what_a_filter_dropped_is_let_go_of_and_is_no_dead_letter() {
 fn an_unknown_receipt_settles_nothing() {
     let (log, status) = (log(1 << 20), SourceStatus::default());
     give(&log, AskedId::Next).unwrap();
-    let mut receipts: Vec<_> = log.take().drain().map(|entry| entry.receipt).collect();
-    receipts[0].seq += 1;
+    let mut receipts = receipts(log.take().drain().map(|entry| entry.receipt).collect());
+    receipts.list[0].seq += 1;
     let fate = Fate::Delivered;
     assert!(!log.settle(Settlement { receipts, fate }, &status));
     assert_eq!((log.holding().entries, status.snapshot().entries_acknowledged), (1, 0));

@@ -4,6 +4,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 
 use super::super::Shared;
+use super::super::fence::Fenced;
+use super::super::journal::Lines;
+use super::super::lease::Term;
 use super::super::reply::{EntryId, bytes, entry, items, push};
 use super::DEAD_MAX;
 use super::letter::{END, OWN};
@@ -13,10 +16,22 @@ use crate::source::{Batch, Fate, Settlement};
 /// Writes the entries of `settlement` to the dead-letter stream, each with why and where from, and acknowledges them, in one step.
 ///
 /// Entries that the log has lost meanwhile (agents trim it) are written as the host's own account of their trace.
-pub(in super::super) async fn bury(shared: &Shared, connection: &mut MultiplexedConnection, settlement: &Settlement) -> RedisResult<()> {
-    let Fate::Dead { stage, plugin, reason, trace } = &settlement.fate else { return Ok(()) };
-    let replies = look(shared, connection, settlement).await?;
-    let found = || replies.iter().zip(&settlement.receipts).map(|(reply, receipt)| (receipt, fields_of(reply)));
+///
+/// It is a transaction and not a script, because a script cannot hand on an entry of more than some 8,000 fields. It watches the key that a new leader
+/// writes, on a connection that nobody else uses at the same time: if somebody takes the lead before it is made, it is not made.
+pub(in super::super) async fn bury(
+    shared: &Shared,
+    connection: &mut MultiplexedConnection,
+    term: &Term,
+    settlement: &Settlement,
+) -> RedisResult<Fenced<()>> {
+    let Fate::Dead { stage, plugin, reason, trace } = &settlement.fate else { return Ok(Fenced::Done(())) };
+    let (leader, replies) = look(shared, connection, settlement).await?;
+    if leader.as_deref() != Some(&*term.token) {
+        return Ok(Fenced::Refused);
+    }
+    let list = &settlement.receipts.list;
+    let found = || replies.iter().zip(list).map(|(reply, receipt)| (receipt, fields_of(reply)));
     let gone = found().filter(|(_, fields)| fields.is_none()).count();
     let mut moving = redis::pipe();
     moving.atomic();
@@ -47,22 +62,47 @@ pub(in super::super) async fn bury(shared: &Shared, connection: &mut Multiplexed
         }
     }
     let ack = moving.cmd("XACK").arg(&shared.stream).arg(&shared.group);
-    for receipt in &settlement.receipts {
+    for receipt in list {
         ack.arg(receipt.to_string());
     }
-    moving.query_async::<()>(connection).await
+    moving.ignore();
+    journal(shared, settlement, &mut moving);
+    moving.cmd("HINCRBY").arg(&shared.keys.leader).arg("settled").arg(1);
+    let before = shared.lease.settled_so_far();
+    let Some((settled,)) = moving.query_async::<Option<(u64,)>>(connection).await? else { return Ok(Fenced::Refused) };
+    shared.lease.settled(term, before + 1, settled);
+    Ok(Fenced::Done(()))
 }
 
-/// A reply for each receipt. A key that cannot take dead letters is an error here: the transaction would not write them, but acknowledge all the same.
-async fn look(shared: &Shared, connection: &mut MultiplexedConnection, settlement: &Settlement) -> RedisResult<Vec<Value>> {
+/// A trace that nobody took was decided all the same: what comes late of it is no new trace.
+fn journal(shared: &Shared, settlement: &Settlement, moving: &mut redis::Pipeline) {
+    let mut lines = Lines::default();
+    settlement.receipts.mark.into_iter().for_each(|mark| lines.add(mark, false, shared.ahead_ms()));
+    for (minute, bytes) in lines.minutes() {
+        let key = shared.keys.minute(minute);
+        moving.cmd("APPEND").arg(&key).arg(bytes).ignore();
+        moving.cmd("PEXPIRE").arg(&key).arg(shared.journal.lasts_ms()).ignore();
+        moving.cmd("ZADD").arg(&shared.keys.minutes).arg(minute).arg(minute).ignore();
+    }
+}
+
+/// Who leads, from now on watched, and a reply for each receipt. A key that cannot take dead letters is an error here: the transaction would not write them,
+/// but acknowledge all the same.
+async fn look(
+    shared: &Shared,
+    connection: &mut MultiplexedConnection,
+    settlement: &Settlement,
+) -> RedisResult<(Option<String>, Vec<Value>)> {
     let mut looking = redis::pipe();
-    looking.cmd("XLEN").arg(&shared.dead_stream);
-    for receipt in &settlement.receipts {
+    looking.cmd("WATCH").arg(&shared.keys.leader).ignore();
+    looking.cmd("XLEN").arg(&shared.dead_stream).ignore();
+    looking.cmd("HGET").arg(&shared.keys.leader).arg("token");
+    for receipt in &settlement.receipts.list {
         looking.cmd("XRANGE").arg(&shared.stream).arg(receipt.to_string()).arg(receipt.to_string());
     }
     let mut replies: Vec<Value> = looking.query_async(connection).await?;
-    replies.remove(0);
-    Ok(replies)
+    let leader = redis::from_redis_value(replies.remove(0))?;
+    Ok((leader, replies))
 }
 
 fn fields_of(reply: &Value) -> Option<&[Value]> {

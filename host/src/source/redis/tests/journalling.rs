@@ -1,0 +1,94 @@
+//! What is written down of decisions, and how it is found again.
+
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::source::redis::journal;
+
+const MINUTE_MS: u64 = 60_000;
+
+#[tokio::test]
+async fn entries_are_acknowledged_and_decisions_journalled_in_one_step_however_many() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    let receipts = host.read(10_001).await;
+    let mut written = lines(&[1, 2], false, 5 * MINUTE_MS);
+    written.add(
+        Mark {
+            id_hash: 3,
+            parts: 9,
+            at_ms: 6 * MINUTE_MS,
+        },
+        true,
+        0,
+    );
+    assert_eq!(host.settle(&term, &receipts[1..], &written).await, Fenced::Done(true));
+    assert_eq!(host.pending().await, 1);
+    let found = journal::recall(&host.shared, &mut host.connection, 4).await.unwrap();
+    assert_eq!(found.epoch, 4);
+    let minutes: Vec<(u64, Vec<(u64, u32, bool)>)> = found
+        .decided
+        .iter()
+        .map(|minute| (minute.at_ms / MINUTE_MS, minute.decisions().map(|own| (own.id_hash, own.parts, own.dropped)).collect()))
+        .collect();
+    assert_eq!(minutes, [(6, vec![(1, 1, false), (2, 1, false)]), (7, vec![(3, 9, true)])], "each with the end of its minute");
+    let key = host.shared.keys.minute(5);
+    let lasts_ms: u64 = host.run(&format!("PTTL {key}")).await;
+    assert!(lasts_ms > 600_000, "{lasts_ms}");
+}
+
+#[tokio::test]
+async fn the_newest_decisions_are_recalled_as_many_as_may_be_and_the_oldest_come_first() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    for minute in 0..5 {
+        let ids: Vec<u64> = (0..4).map(|number| 10 * minute + number).collect();
+        host.settle(&term, &[], &lines(&ids, false, minute * MINUTE_MS)).await;
+    }
+    let found = journal::recall(&host.shared, &mut host.connection, 1).await.unwrap();
+    let ids: Vec<u64> = found.decided.iter().flat_map(|minute| minute.decisions().map(|decision| decision.id_hash)).collect();
+    assert_eq!(ids, [22, 23, 30, 31, 32, 33, 40, 41, 42, 43]);
+}
+
+#[tokio::test]
+async fn all_hosts_hash_ids_by_the_same_key_and_nobody_else_knows_it() {
+    let server = Server::start();
+    let (mut a, mut b) = (Host::on(&server, "a").await, Host::on(&server, "b").await);
+    let key = |host: &mut Host| {
+        let (shared, mut connection) = (Arc::clone(&host.shared), host.connection.clone());
+        async move { journal::recall(&shared, &mut connection, 1).await.unwrap().id_key.unwrap() }
+    };
+    let made = key(&mut a).await;
+    assert_eq!(key(&mut b).await, made);
+    a.run::<()>("FLUSHALL").await;
+    assert_ne!(key(&mut a).await, made);
+    let name = a.shared.keys.id_key.clone();
+    a.run::<()>(&format!("SET {name} short")).await;
+    let mended = key(&mut a).await;
+    assert_eq!(key(&mut b).await, mended);
+}
+
+#[tokio::test]
+async fn minutes_that_are_over_or_too_many_are_removed_and_the_others_kept_from_ending() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    for minute in [100, 101, 102, 103] {
+        host.settle(&term, &[], &lines(&[1, 2, 3, 4], false, minute * MINUTE_MS)).await;
+    }
+    let kept = host.shared.keys.minute(103);
+    host.run::<()>(&format!("PEXPIRE {kept} 1000")).await;
+    let bytes = journal::look_after(&host.shared, &mut host.connection).await.unwrap();
+    assert_eq!(bytes, 72, "ten decisions are the most, and the oldest minutes that make it more are gone");
+    let lasts_ms: u64 = host.run(&format!("PTTL {kept}")).await;
+    assert!(lasts_ms > 600_000, "{lasts_ms}");
+    // Kept for ten minutes of stream time behind the end of minute 102.
+    host.shared.read_ms.store(113 * MINUTE_MS + 1, Ordering::Relaxed);
+    assert_eq!(journal::look_after(&host.shared, &mut host.connection).await.unwrap(), 36);
+    host.shared.read_ms.store(1_000 * MINUTE_MS, Ordering::Relaxed);
+    assert_eq!(journal::look_after(&host.shared, &mut host.connection).await.unwrap(), 0);
+    let left: Vec<String> = host.run(&format!("KEYS {}*", host.shared.keys.minutes.replace(['{', '}'], "?"))).await;
+    assert!(left.is_empty(), "{left:?}");
+}
