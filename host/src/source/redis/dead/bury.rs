@@ -66,7 +66,12 @@ pub(in super::super) async fn bury(
         ack.arg(receipt.to_string());
     }
     moving.ignore();
-    journal(shared, settlement, &mut moving);
+    for (minute, bytes) in lines(shared, settlement).minutes() {
+        let key = shared.keys.minute(minute);
+        moving.cmd("APPEND").arg(&key).arg(bytes).ignore();
+        moving.cmd("PEXPIRE").arg(&key).arg(shared.journal.lasts_ms()).ignore();
+        moving.cmd("ZADD").arg(&shared.keys.minutes).arg(minute).arg(minute).ignore();
+    }
     moving.cmd("HINCRBY").arg(&shared.keys.leader).arg("settled").arg(1);
     let before = shared.lease.settled_so_far();
     let Some((settled,)) = moving.query_async::<Option<(u64,)>>(connection).await? else { return Ok(Fenced::Refused) };
@@ -75,19 +80,14 @@ pub(in super::super) async fn bury(
 }
 
 /// A trace that nobody took was decided all the same: what comes late of it is no new trace.
-fn journal(shared: &Shared, settlement: &Settlement, moving: &mut redis::Pipeline) {
+fn lines(shared: &Shared, settlement: &Settlement) -> Lines {
     let mut lines = Lines::default();
     settlement.receipts.mark.into_iter().for_each(|mark| lines.add(mark, false, shared.ahead_ms()));
-    for (minute, bytes) in lines.minutes() {
-        let key = shared.keys.minute(minute);
-        moving.cmd("APPEND").arg(&key).arg(bytes).ignore();
-        moving.cmd("PEXPIRE").arg(&key).arg(shared.journal.lasts_ms()).ignore();
-        moving.cmd("ZADD").arg(&shared.keys.minutes).arg(minute).arg(minute).ignore();
-    }
+    lines
 }
 
-/// Who leads, from now on watched, and a reply for each receipt. A key that cannot take dead letters is an error here: the transaction would not write them,
-/// but acknowledge all the same.
+/// Who leads, from now on watched, and a reply for each receipt. A key that cannot take what will be written is an error here: the transaction would do
+/// all the rest without it, and would be made again and again.
 async fn look(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
@@ -96,6 +96,10 @@ async fn look(
     let mut looking = redis::pipe();
     looking.cmd("WATCH").arg(&shared.keys.leader).ignore();
     looking.cmd("XLEN").arg(&shared.dead_stream).ignore();
+    looking.cmd("ZCARD").arg(&shared.keys.minutes).ignore();
+    for (minute, _) in lines(shared, settlement).minutes() {
+        looking.cmd("STRLEN").arg(shared.keys.minute(minute)).ignore();
+    }
     looking.cmd("HGET").arg(&shared.keys.leader).arg("token");
     for receipt in &settlement.receipts.list {
         looking.cmd("XRANGE").arg(&shared.stream).arg(receipt.to_string()).arg(receipt.to_string());

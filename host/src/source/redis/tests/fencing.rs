@@ -136,3 +136,37 @@ async fn a_dead_letter_is_written_acknowledged_and_journalled_in_one_step() {
     assert_eq!(host.run::<u64>(&format!("STRLEN {journal}")).await, 18);
     assert_eq!(host.shared.lease.settled_so_far(), 2);
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_not_written_when_the_lead_changes_between_looking_and_writing() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    let receipts = host.read(1).await;
+    let (dead, dead_stream) = (dead_letter(receipts[0].ms, receipts[0].seq), host.shared.dead_stream.clone());
+    // The connection is told of the change when it wants to write, as if it had come after its look.
+    let leader = host.shared.keys.leader.clone();
+    host.run::<()>(&format!("WATCH {leader}")).await;
+    let mut other = Host::on(&server, "b").await;
+    other.run::<()>(&format!("HSET {leader} something new")).await;
+    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &dead).await.unwrap(), Fenced::Refused);
+    assert_eq!((host.pending().await, host.run::<u64>(&format!("XLEN {dead_stream}")).await), (1, 0));
+    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &dead).await.unwrap(), Fenced::Done(()));
+    assert_eq!((host.pending().await, host.run::<u64>(&format!("XLEN {dead_stream}")).await), (0, 1));
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_cannot_be_written_whole_is_not_written_at_all() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    let receipts = host.read(1).await;
+    let dead = dead_letter(receipts[0].ms, receipts[0].seq);
+    for key in [host.shared.dead_stream.clone(), host.shared.keys.minutes.clone(), host.shared.keys.minute(0)] {
+        host.run::<()>(&format!("LPUSH {key} somebody-elses")).await;
+        let refused = dead::bury(&host.shared, &mut host.connection, &term, &dead).await.unwrap_err();
+        assert!(refused.to_string().contains("WRONGTYPE"), "{key}: {refused}");
+        host.run::<()>(&format!("DEL {key}")).await;
+    }
+    assert_eq!((host.pending().await, host.run::<u64>(&format!("EXISTS {}", host.shared.dead_stream)).await), (1, 0));
+}

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::source::PastDecision;
 use crate::source::redis::journal;
 
 const MINUTE_MS: u64 = 60_000;
@@ -27,12 +28,11 @@ async fn entries_are_acknowledged_and_decisions_journalled_in_one_step_however_m
     assert_eq!(host.pending().await, 1);
     let found = journal::recall(&host.shared, &mut host.connection, 4).await.unwrap();
     assert_eq!(found.epoch, 4);
-    let minutes: Vec<(u64, Vec<(u64, u32, bool)>)> = found
-        .decided
-        .iter()
-        .map(|minute| (minute.at_ms / MINUTE_MS, minute.decisions().map(|own| (own.id_hash, own.parts, own.dropped)).collect()))
-        .collect();
-    assert_eq!(minutes, [(6, vec![(1, 1, false), (2, 1, false)]), (7, vec![(3, 9, true)])], "each with the end of its minute");
+    let told = |own: PastDecision| format!("{}: {} parts, dropped {}", own.id_hash, own.parts, own.dropped);
+    let minutes = found.decided.iter().map(|minute| (minute.at_ms / MINUTE_MS, minute.decisions().map(told).collect::<Vec<_>>()));
+    let [first, second] = ["1: 1 parts, dropped false", "2: 1 parts, dropped false"].map(str::to_owned);
+    let third = "3: 9 parts, dropped true".to_owned();
+    assert_eq!(minutes.collect::<Vec<_>>(), [(6, vec![first, second]), (7, vec![third])], "each with the end of its minute");
     let key = host.shared.keys.minute(5);
     let lasts_ms: u64 = host.run(&format!("PTTL {key}")).await;
     assert!(lasts_ms > 600_000, "{lasts_ms}");
