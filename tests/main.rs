@@ -58,3 +58,5 @@ mod settings;
 mod shutdown;
 /// Pauses of either side, and how soon a trace comes out.
 mod timing;
+/// Everything breaks at random, and every trace is accounted for.
+mod torture;

@@ -10,7 +10,9 @@ pub mod guests;
 pub mod host;
 pub mod load;
 pub mod plugin_dir;
+pub mod proxy;
 pub mod redis_server;
+pub mod resp;
 pub mod wat;
 
 use std::time::{Duration, Instant};

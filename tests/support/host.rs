@@ -166,11 +166,16 @@ impl HostBuilder {
         command.spawn().expect("the host starts")
     }
 
-    /// Starts it and waits until its plugins run.
-    pub fn start(self) -> Host {
+    /// Starts it, and waits for nothing.
+    pub fn start_at_once(self) -> Host {
         let port = free_port();
         let process = self.spawn(port);
-        let mut host = Host { process, port, dir: self.dir };
+        Host { process, port, dir: self.dir }
+    }
+
+    /// Starts it and waits until its plugins run.
+    pub fn start(self) -> Host {
+        let mut host = self.start_at_once();
         // Plugins that no test has used since they were built are compiled first, which takes a while when many tests do it at once.
         let start = Instant::now();
         while !host.has_started() {
