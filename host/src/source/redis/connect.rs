@@ -90,6 +90,16 @@ impl Connector {
         }
     }
 
+    /// Which life of which server a connection leads to: another after a restart, or when another server has taken over. `None`: we may not ask.
+    pub async fn life(connection: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
+        let about: RedisResult<String> = redis::cmd("INFO").arg("server").query_async(connection).await;
+        match about {
+            Ok(about) => Ok(about.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned)),
+            Err(error) if error.is_io_error() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// What went wrong, for people: never with the password.
     pub fn explain(&self, error: &RedisError) -> String {
         let text = error.to_string();

@@ -9,7 +9,7 @@ use redis::{RedisResult, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
-use super::connect::Backoff;
+use super::connect::{Backoff, Connector};
 use super::lease::Held;
 use super::recover::Recovery;
 use super::reply::{EntryId, entry, push, stream_entries, time_ms};
@@ -38,6 +38,8 @@ struct Progress {
     recovery: Recovery,
     /// The last new entry handed on. A reply that was lost on its way holds later ones; they are pending for us, and read again.
     last: Option<EntryId>,
+    /// The life of the server that has all our acknowledgements.
+    life: Option<String>,
 }
 
 /// Reads until told to stop, or until `out` is closed.
@@ -46,6 +48,7 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
         clock: StreamClock::default(),
         recovery: Recovery::default(),
         last: None,
+        life: None,
     };
     let mut pause = Backoff::new(stop.clone());
     loop {
@@ -93,6 +96,12 @@ async fn try_session(
     // Two that read would split every trace between them.
     if shared.lease.acquire(shared, &mut connection).await? == Held::Anew {
         progress.recovery = Recovery::default();
+    }
+    // A server that was restarted, or took over from another, may have forgotten the last things that it was told: what is pending is looked through again.
+    let life = Connector::life(&mut connection).await?;
+    if life != progress.life {
+        progress.recovery = Recovery::default();
+        progress.life = life;
     }
     group::ensure(shared, &mut connection).await?;
     if !progress.recovery.is_done() {
