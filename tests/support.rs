@@ -4,6 +4,7 @@ pub mod beside;
 pub mod certificates;
 pub mod collector;
 pub mod dead;
+pub mod disk;
 pub mod events;
 pub mod foreign;
 pub mod guests;

@@ -105,6 +105,8 @@ impl Config {
             group: read.optional("consumer_group"),
             count: read.get("batch_size", parse::batch_size),
             retention,
+            max_len: read.get("stream_max_len", parse::count_or_none),
+            quiet: read.get("quiet_period", parse::duration),
         };
         let config = Config {
             enabled: read.get("tracing_enabled", parse::boolean),

@@ -11,4 +11,4 @@ mod status;
 
 pub use batch::{Batch, Entry};
 pub use settlement::{Fate, Settlement};
-pub use status::{SourceState, SourceStatus, StatusSnapshot};
+pub use status::{RestartSafety, SourceState, SourceStatus, StatusSnapshot};

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::disk::Disk;
 use super::guests::Guests;
+use crate::support::disk::Disk;
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
 
@@ -50,7 +50,8 @@ impl Incarnations {
             .set("MESHTRACE_MAX_TRACE_AGE", "30s")
             .set("MESHTRACE_MAX_TRACE_SPANS", "2000")
             .set("MESHTRACE_MAX_OPEN_BYTES", "33554432")
-            .set("MESHTRACE_STORE_BYTES", "33554432");
+            .set("MESHTRACE_STORE_BYTES", "33554432")
+            .set("MESHTRACE_MAX_REMEMBERED", "200000");
         self.host = Some(host.start_at_once());
         self.count += 1;
     }

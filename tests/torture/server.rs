@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use redis::Connection;
+use redis::streams::{StreamInfoGroupsReply, StreamInfoStreamReply, StreamPendingCountReply};
+use redis::{Commands, Connection};
 
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
-use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending};
+use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending, undelivered};
 
 /// It writes every command down, and never starts the file anew by itself: so its end can be cut off.
 const DURABLE: [&str; 8] =
@@ -62,9 +63,10 @@ impl Server {
 
     /// Kills it; a replica goes on, with what had reached it.
     pub fn fail_over(&mut self) {
-        let primary = self.redis.port.to_string();
-        let replica = RedisServer::start_with(&[&DURABLE[..], &["--replicaof", "127.0.0.1", &primary]].concat());
+        let replica = RedisServer::start_with(&DURABLE);
         let mut connection = replica.connect();
+        // By command, not by argument: it is no replica any more when it is started again.
+        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(self.redis.port).exec(&mut connection).expect("REPLICAOF");
         eventually("the replica follows", || {
             let info: String = redis::cmd("INFO").arg("replication").query(&mut connection).ok()?;
             info.contains("master_link_status:up").then_some(())
@@ -106,14 +108,26 @@ impl Server {
         destroyed.expect("XGROUP DESTROY");
     }
 
+    /// Entries that the group has not been given, or has not acknowledged.
+    pub fn backlog(&self, connection: &mut Connection) -> u64 {
+        (undelivered(connection, GROUP).saturating_add(pending(connection, GROUP))) as u64
+    }
+
+    /// Lets go of all entries before the first that is not acknowledged.
+    pub fn forget_settled(&self, connection: &mut Connection) {
+        let rows: StreamPendingCountReply = connection.xpending_count(STREAM, GROUP, "-", "+", 1).expect("XPENDING");
+        if let Some(oldest) = rows.ids.first() {
+            redis::cmd("XTRIM").arg(STREAM).arg("MINID").arg("~").arg(&oldest.id).exec(connection).expect("XTRIM");
+        }
+    }
+
     /// Whether the group has been given everything, and nothing is pending in it.
     pub fn is_settled(&self) -> bool {
         let mut connection = self.connect();
-        let Ok(stream) = redis::cmd("XINFO").arg("STREAM").arg(STREAM).query::<redis::streams::StreamInfoStreamReply>(&mut connection)
-        else {
+        let Ok(stream) = redis::cmd("XINFO").arg("STREAM").arg(STREAM).query::<StreamInfoStreamReply>(&mut connection) else {
             return false;
         };
-        let groups: redis::streams::StreamInfoGroupsReply = match redis::cmd("XINFO").arg("GROUPS").arg(STREAM).query(&mut connection) {
+        let groups: StreamInfoGroupsReply = match redis::cmd("XINFO").arg("GROUPS").arg(STREAM).query(&mut connection) {
             Ok(groups) => groups,
             Err(_) => return false,
         };

@@ -9,21 +9,25 @@ use redis::Commands;
 
 use super::books::Books;
 use super::chance::Chance;
-use super::disk::Disk;
 use super::faults::{Fault, Stage};
 use super::guests::{Guests, Mood};
-use super::hostile::Attacker;
+use super::hostile::{self, Attacker};
 use super::incarnations::Incarnations;
 use super::publisher::{Publisher, Rate};
 use super::reckoning::Reckoning;
 use super::server::Server;
 use super::traces::Sent;
-use crate::support::redis_server::{GROUP, STREAM, pending};
+use crate::support::disk::Disk;
+use crate::support::redis_server::{GROUP, STREAM, configure, pending};
 
 /// The longest that a host may take to read again when everything is well, and to have done with what is left at the end.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a certain stage of the host's work is waited for before it is killed anyway.
 const STAGE_WAIT: Duration = Duration::from_secs(3);
+
+/// Hostile entries in one go, and how many may wait: some traces wait for seconds by their nature.
+const FLOOD_CHUNK: usize = 1_000;
+const FLOOD_BACKLOG: u64 = 20_000;
 
 /// How often things went wrong.
 #[derive(Debug, Default, Clone)]
@@ -209,6 +213,29 @@ impl World {
         }
     }
 
+    /// Publishes so many hostile entries, as fast as the host takes them.
+    pub fn flood(&mut self, count: u64, chance: &mut Chance) {
+        let mut connection = self.server.connect();
+        // Redis is not what is tried here.
+        configure(&mut connection, "appendonly", "no");
+        let mut published = 0;
+        while published < count && self.faults().is_empty() {
+            let mut entries = Vec::new();
+            while entries.len() < FLOOD_CHUNK {
+                entries.extend(hostile::attack(chance));
+            }
+            hostile::publish(&mut connection, &entries).expect("XADD");
+            published += entries.len() as u64;
+            let start = Instant::now();
+            while self.server.backlog(&mut connection) > FLOOD_BACKLOG && start.elapsed() < PATIENCE {
+                self.look_after();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            self.server.forget_settled(&mut connection);
+        }
+        self.tally.hostile += published;
+    }
+
     /// Sees that there is a host, and reads what can be read by now.
     pub fn look_after(&mut self) {
         self.hosts.supervise(false);
@@ -231,7 +258,7 @@ impl World {
         self.server.proxy.heal();
         self.breathe();
         let (publisher, attacker) = self.senders.take().expect("they end once");
-        self.tally.hostile = attacker.finish();
+        self.tally.hostile += attacker.finish();
         self.tally.repeated = publisher.repeated();
         let sent = publisher.finish();
         let start = Instant::now();

@@ -17,7 +17,7 @@ pub(super) use self::filters::Reason;
 use super::plugins::OwnNumbers;
 use super::{Api, ApiState, CorrelatorSummary, ExporterSummary, InputSummary, PluginSummary, now_unix_ms, reply};
 use crate::go_duration::GoDuration;
-use crate::source::StatusSnapshot;
+use crate::source::{self, StatusSnapshot};
 use crate::store::{Counts, Limits};
 
 pub(super) const PATH: &str = "/trace/status";
@@ -89,6 +89,8 @@ struct Consumer<'a> {
     lag: Option<u64>,
     /// Entries that were read and are not acknowledged, as of a few seconds ago.
     pending: Option<u64>,
+    /// How long the log keeps what is not acknowledged; `null` when all is, or when it is not known.
+    restart_safety: Option<RestartSafety>,
     entries_read: u64,
     entries_acknowledged: u64,
     entries_dead: u64,
@@ -107,12 +109,33 @@ impl<'a> Consumer<'a> {
             foreign_reader: source.foreign_reader.as_deref(),
             lag: source.lag,
             pending: source.pending,
+            restart_safety: source.restart_safety.map(RestartSafety::of),
             entries_read: source.entries_read,
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,
             entries_trimmed: source.entries_trimmed,
             entries_refused: source.entries_refused,
             disconnects: source.disconnects,
+        }
+    }
+}
+
+/// Of the oldest entry that is not acknowledged: its age, and what is left until it is trimmed.
+#[derive(Serialize)]
+struct RestartSafety {
+    oldest_age_seconds: u64,
+    entries: Option<u64>,
+    seconds: Option<u64>,
+    retention_seconds: Option<u64>,
+}
+
+impl RestartSafety {
+    fn of(safety: source::RestartSafety) -> Self {
+        RestartSafety {
+            oldest_age_seconds: safety.oldest_age.as_secs(),
+            entries: safety.entries,
+            seconds: safety.time.map(|time| time.as_secs()),
+            retention_seconds: safety.retention.map(|time| time.as_secs()),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `lease`: who of several meshtraces leads. `clock`: stream time.
 //! - `reader`: the loop that reads. `recover`: what earlier runs left pending. `settle`: acknowledging. `dead`: the dead letters.
-//! - `upkeep`: retention, dead consumers, foreign readers.
+//! - `upkeep`: retention, dead consumers, foreign readers. `safety`: how long the log can wait.
 
 mod clock;
 mod connect;
@@ -15,6 +15,7 @@ mod lease;
 mod reader;
 mod recover;
 mod reply;
+mod safety;
 mod settle;
 mod upkeep;
 
@@ -53,6 +54,10 @@ pub struct RedisConfig {
     pub count: usize,
     /// Entries older than this are trimmed; zero = never.
     pub retention: Duration,
+    /// Entries that publishers leave in the stream, about; 0 = all.
+    pub max_len: u64,
+    /// The quiet period: a log that cannot wait twice as long is warned of.
+    pub quiet: Duration,
 }
 
 /// A source that has found its Redis and settled on a group.
@@ -73,6 +78,8 @@ struct Shared {
     foreign: group::Foreign,
     count: usize,
     retention: Duration,
+    max_len: u64,
+    quiet: Duration,
     status: Arc<SourceStatus>,
 }
 
@@ -114,6 +121,8 @@ impl Redis {
             group,
             count: config.count,
             retention: config.retention,
+            max_len: config.max_len,
+            quiet: config.quiet,
             status,
         };
         Ok(Some(Redis { shared: Arc::new(shared) }))

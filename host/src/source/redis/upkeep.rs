@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::lease::KEEP_EVERY;
 use super::reply::{EntryId, items, time_ms};
+use super::safety::Safety;
 use super::{Shared, group};
 
 /// Between two looks at the group.
@@ -17,10 +18,10 @@ const TRIM_EVERY: u32 = 12;
 
 /// Looks after the stream and the group until told to stop; first at once.
 pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
-    let mut connection = None;
+    let (mut connection, mut safety) = (None, Safety::default());
     for round in 0u32.. {
         let looked = tokio::select! {
-            looked = look(shared, &mut connection, round.is_multiple_of(TRIM_EVERY)) => looked,
+            looked = look(shared, &mut connection, &mut safety, round.is_multiple_of(TRIM_EVERY)) => looked,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if let Err(error) = looked {
@@ -56,7 +57,7 @@ pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>)
     }
 }
 
-async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimming: bool) -> RedisResult<()> {
+async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, safety: &mut Safety, trimming: bool) -> RedisResult<()> {
     let connection = match kept {
         Some(connection) => connection,
         None => kept.insert(shared.connector.connect().await?),
@@ -64,8 +65,7 @@ async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, trimmin
     if trimming && !shared.retention.is_zero() {
         trim(shared, connection).await?;
     }
-    let group::Backlog { lag, pending } = group::backlog(connection, &shared.stream, &shared.group).await?;
-    shared.status.set_backlog(lag, pending);
+    safety.look(shared, connection, trimming).await?;
     let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
     let gone = |own: &&group::Consumer| own.name != shared.consumer && own.pending == 0 && !shared.foreign.is_living(own);
     for dead in consumers.iter().filter(gone) {
