@@ -108,8 +108,9 @@ impl Work {
             // Also with nothing to send: a server that has come back is to be asked what it has forgotten.
             let sent = self.send(&chunk);
             if sent.is_err() {
-                self.connection = None;
-                self.orders.repeated.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                // With a connection, they may be there by now.
+                let unsure = if self.connection.take().is_some() { chunk.len() } else { 0 };
+                self.orders.repeated.fetch_add(unsure as u64, Ordering::Relaxed);
                 self.due.extend(chunk.into_iter().map(|(trace, span)| Reverse((Instant::now(), trace, span))));
             } else if finishing && self.due.is_empty() {
                 return self.sent;
