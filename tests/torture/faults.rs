@@ -86,11 +86,18 @@ pub struct Faults {
     drawn: u64,
     /// How often the group is still to be lost: each time the whole stream comes again.
     groups_to_lose: u32,
+    /// Whether there is time for pauses and refusals of half a minute.
+    is_long: bool,
 }
 
 impl Faults {
-    pub fn new(chance: Chance, groups_to_lose: u32) -> Faults {
-        Faults { chance, drawn: 0, groups_to_lose }
+    pub fn new(chance: Chance, groups_to_lose: u32, is_long: bool) -> Faults {
+        Faults {
+            chance,
+            drawn: 0,
+            groups_to_lose,
+            is_long,
+        }
     }
 
     /// How long nothing goes wrong until the next one.
@@ -104,6 +111,10 @@ impl Faults {
             return Fault::Kill(*self.chance.weighted(&STAGES), self.chance.millis(0..700));
         }
         let chance = &mut self.chance;
+        if self.is_long && chance.percent(2) {
+            let time = chance.millis(30_000..40_000);
+            return if chance.percent(50) { Fault::PauseHost(time) } else { Fault::Mood(Mood::Refuses, time) };
+        }
         match chance.within(0..100) {
             0..4 => Fault::Terminate,
             4..10 => Fault::PauseHost(if chance.percent(30) { chance.millis(4_500..6_000) } else { chance.millis(200..2_500) }),
@@ -120,7 +131,7 @@ impl Faults {
             39..47 => Fault::CutReplies(chance.within(1..4) as usize),
             47..54 => Fault::CutCommands(chance.within(1..4) as usize),
             54..58 => Fault::Stall(chance.millis(200..4_000)),
-            58..74 => Fault::Answer(*chance.one_of::<&str>(&COMMANDS), *chance.one_of::<&str>(&ERRORS), chance.within(1..6) as usize),
+            58..74 => Fault::Answer(chance.one_of::<&str>(&COMMANDS), chance.one_of::<&str>(&ERRORS), chance.within(1..6) as usize),
             74..88 => Fault::Mood(
                 *chance.one_of(&[Mood::Refuses, Mood::Halves, Mood::Stalls, Mood::Hangs, Mood::Traps]),
                 chance.millis(200..4_000),
@@ -136,7 +147,7 @@ impl Faults {
 #[test]
 fn the_same_seed_draws_the_same_faults_and_enough_kills() {
     let draw = |seed| {
-        let mut faults = Faults::new(Chance::new(seed), 1);
+        let mut faults = Faults::new(Chance::new(seed), 1, true);
         (0..400).map(|_| faults.draw()).collect::<Vec<_>>()
     };
     assert_eq!(draw(7), draw(7));

@@ -115,7 +115,7 @@ impl Work {
             } else if finishing && self.due.is_empty() {
                 return self.sent;
             }
-            std::thread::sleep(TICK);
+            std::thread::sleep(if self.connection.is_some() { TICK } else { 10 * TICK });
         }
     }
 
