@@ -24,6 +24,8 @@ mod dead_letters;
 mod dead_retry;
 /// What plugins may send over HTTP, and what ends it.
 mod egress;
+/// Single faults of Redis, the wire, exporters and disks.
+mod faults;
 /// What filters drop, keep and change, and what happens when they fail.
 mod filters;
 /// Guests that look around: environment, network, files.
@@ -64,5 +66,7 @@ mod settings;
 mod shutdown;
 /// Pauses of either side, and how soon a trace comes out.
 mod timing;
+/// Everything breaks at random, and every trace is accounted for.
+mod torture;
 /// One leads, others stand by.
 mod two_hosts;

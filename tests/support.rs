@@ -4,14 +4,17 @@ pub mod beside;
 pub mod certificates;
 pub mod collector;
 pub mod dead;
+pub mod disk;
 pub mod events;
 pub mod foreign;
 pub mod guests;
 pub mod host;
 pub mod load;
 pub mod plugin_dir;
+pub mod proxy;
 pub mod publishers;
 pub mod redis_server;
+pub mod resp;
 pub mod wat;
 
 use std::time::{Duration, Instant};

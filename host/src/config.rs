@@ -138,6 +138,8 @@ impl Config {
                 keep_ms: rules.remember_ms.saturating_add(rules.max_age_ms),
                 max: rules.max_remembered,
             },
+            max_len: read.get("stream_max_len", parse::count_or_none),
+            quiet: read.get("quiet_period", parse::duration),
         };
         let config = Config {
             enabled: read.get("tracing_enabled", parse::boolean),

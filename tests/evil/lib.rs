@@ -1,5 +1,7 @@
 //! Guests that misbehave, each in a way that the host has to survive or to refuse. What they share.
 
+pub mod torture;
+
 use std::io;
 
 use meshtrace_plugin::{Batch, Level, Outcome, Trace, log};

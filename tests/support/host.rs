@@ -174,6 +174,13 @@ impl HostBuilder {
         command.spawn().expect("the host starts")
     }
 
+    /// Starts it, and waits for nothing.
+    pub fn start_at_once(self) -> Host {
+        let port = free_port();
+        let process = self.spawn(port);
+        Host { process, port, dir: self.dir }
+    }
+
     /// Starts it and waits until its plugins run.
     pub fn start(self) -> Host {
         self.start_until(Host::has_started)
@@ -181,9 +188,7 @@ impl HostBuilder {
 
     /// Starts it and waits until `started`: for one that does not answer everybody.
     pub fn start_until(self, started: impl Fn(&Host) -> bool) -> Host {
-        let port = free_port();
-        let process = self.spawn(port);
-        let mut host = Host { process, port, dir: self.dir };
+        let mut host = self.start_at_once();
         // Plugins that no test has used since they were built are compiled first, which takes a while when many tests do it at once.
         let start = Instant::now();
         while !started(&host) {

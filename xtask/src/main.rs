@@ -9,6 +9,7 @@ mod setup;
 mod shell;
 mod system;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ cargo xtask <command>
   demo [ARGS…]      run `meshtrace demo` (needs neither Redis nor agents); ARGS are passed on
   examples          build the example plugins in C and Python into target/examples/
   test [--quick]    all checks: formatting, lints, docs, examples, tests; --quick leaves out plugins/ and docs
+  torture [OPTIONS] break everything at random, and account for every trace: [--minutes N] [--seed S] [--maxlen N] [--report FILE],
+                    or --hostile N: so many hostile entries, and nothing else
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("examples", []) => examples::run(),
         ("test", []) => test::run(test::Extent::Full),
         ("test", ["--quick"]) => test::run(test::Extent::Quick),
+        ("torture", options) => torture::run(options),
         ("help" | "--help" | "-h", []) => {
             print!("{HELP}");
             Ok(())

@@ -18,7 +18,7 @@ use super::plugins::OwnNumbers;
 use super::{Api, ApiState, CorrelatorSummary, ExportersSummary, InputSummary, now_unix_ms, reply};
 use crate::export;
 use crate::go_duration::GoDuration;
-use crate::source::{Role, StatusSnapshot};
+use crate::source::{self, Role, StatusSnapshot};
 use crate::store::{Counts, Limits};
 
 pub(super) const PATH: &str = "/trace/status";
@@ -99,6 +99,8 @@ struct Consumer<'a> {
     lag: Option<u64>,
     /// Entries that were read and are not acknowledged, as of a few seconds ago.
     pending: Option<u64>,
+    /// How long the log keeps what is not acknowledged; `null` when all is, or when it is not known.
+    restart_safety: Option<RestartSafety>,
     entries_read: u64,
     entries_acknowledged: u64,
     entries_dead: u64,
@@ -124,6 +126,7 @@ impl<'a> Consumer<'a> {
             foreign_reader: source.foreign_reader.as_deref(),
             lag: source.lag,
             pending: source.pending,
+            restart_safety: source.restart_safety.map(RestartSafety::of),
             entries_read: source.entries_read,
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,
@@ -134,6 +137,26 @@ impl<'a> Consumer<'a> {
             settlements_unjournalled: source.settlements_unjournalled,
             role_changes: source.role_changes,
             journal_bytes: source.journal_bytes,
+        }
+    }
+}
+
+/// Of the oldest entry that is not acknowledged: its age, and what is left until it is trimmed.
+#[derive(Serialize)]
+struct RestartSafety {
+    oldest_age_seconds: u64,
+    entries: Option<u64>,
+    seconds: Option<u64>,
+    retention_seconds: Option<u64>,
+}
+
+impl RestartSafety {
+    fn of(safety: source::RestartSafety) -> Self {
+        RestartSafety {
+            oldest_age_seconds: safety.oldest_age.as_secs(),
+            entries: safety.entries,
+            seconds: safety.time.map(|time| time.as_secs()),
+            retention_seconds: safety.retention.map(|time| time.as_secs()),
         }
     }
 }

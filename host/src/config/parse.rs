@@ -33,6 +33,10 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a whole number above 0".into())
 }
 
+pub(super) fn count_or_none(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number, or 0 for no bound".into())
+}
+
 pub(super) fn batch_size(text: &str) -> Result<usize, String> {
     if text.is_empty() {
         return Ok(BATCH_SIZE);

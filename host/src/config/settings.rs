@@ -57,6 +57,12 @@ pub const SETTINGS: &[Setting] = &[
         "Entries in Redis and traces in memory are removed after this long; 0: never by age",
     ),
     setting(
+        "stream_max_len",
+        "MCP_MESH_TRACE_STREAM_MAXLEN",
+        "100000",
+        "Entries that agents leave in the stream, about; 0: all. Meshtrace trims nothing by it: it foretells what agents will trim",
+    ),
+    setting(
         "consumer_group",
         "MCP_MESH_TRACE_CONSUMER_GROUP",
         "",

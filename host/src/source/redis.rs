@@ -6,7 +6,7 @@
 //! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `keys`: our own keys beside the stream.
 //! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
 //! - `reader`: the loop that reads. `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
-//! - `upkeep`: retention, dead consumers, foreign readers.
+//! - `upkeep`: retention, dead consumers, foreign readers. `safety`: how long the log can wait.
 
 mod clock;
 mod connect;
@@ -21,6 +21,7 @@ mod lease;
 mod reader;
 mod recover;
 mod reply;
+mod safety;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,10 @@ pub struct RedisConfig {
     pub retention: Duration,
     /// How much of what was decided is journalled.
     pub journal: JournalBounds,
+    /// Entries that publishers leave in the stream, about; 0 = all.
+    pub max_len: u64,
+    /// The quiet period: a log that cannot wait twice as long is warned of.
+    pub quiet: Duration,
 }
 
 /// A source that has found its Redis and settled on a group.
@@ -95,6 +100,8 @@ struct Shared {
     ahead_ms: AtomicI64,
     /// Something may be pending for consumers that will never read it.
     strays: AtomicBool,
+    max_len: u64,
+    quiet: Duration,
     status: Arc<SourceStatus>,
 }
 
@@ -153,6 +160,8 @@ impl Redis {
             read_ms: AtomicU64::default(),
             ahead_ms: AtomicI64::default(),
             strays: AtomicBool::default(),
+            max_len: config.max_len,
+            quiet: config.quiet,
             status,
         };
         Ok(Some(Redis { shared: Arc::new(shared) }))

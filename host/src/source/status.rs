@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// What the source is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +69,19 @@ impl Role {
     }
 }
 
+/// How long the log keeps entries that are not acknowledged: what is killed before that can be started again, and reads them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RestartSafety {
+    /// The age of the oldest of them.
+    pub oldest_age: Duration,
+    /// Entries that can still be added before publishers trim it, about; `None`: nobody knows at which length they trim.
+    pub entries: Option<u64>,
+    /// How long that takes at the pace of now, about; `None`: nobody knows, or nothing comes.
+    pub time: Option<Duration>,
+    /// How long until it is older than the retention, after which other readers may trim it; `None`: there is no retention.
+    pub retention: Option<Duration>,
+}
+
 /// Written by the source, read by the API.
 #[derive(Debug, Default)]
 pub struct SourceStatus {
@@ -107,6 +121,7 @@ struct Words {
     leader: Option<String>,
     lag: Option<u64>,
     pending: Option<u64>,
+    restart_safety: Option<RestartSafety>,
 }
 
 /// A copy of a source's status.
@@ -130,6 +145,8 @@ pub struct StatusSnapshot {
     pub lag: Option<u64>,
     /// Entries that were read and are not acknowledged, as of a few seconds ago; `None`: the log does not say.
     pub pending: Option<u64>,
+    /// How long the log keeps what is not acknowledged, as of a few seconds ago; `None`: all is acknowledged, or it is not known.
+    pub restart_safety: Option<RestartSafety>,
     /// Entries handed on since the start.
     pub entries_read: u64,
     /// Entries acknowledged since the start.
@@ -214,6 +231,11 @@ impl SourceStatus {
         self.write(|words| (words.lag, words.pending) = (lag, pending));
     }
 
+    /// Notes how long the log keeps what is not acknowledged.
+    pub fn set_restart_safety(&self, safety: Option<RestartSafety>) {
+        self.write(|words| words.restart_safety = safety);
+    }
+
     /// A copy.
     pub fn snapshot(&self) -> StatusSnapshot {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -228,6 +250,7 @@ impl SourceStatus {
             leader: words.leader,
             lag: words.lag,
             pending: words.pending,
+            restart_safety: words.restart_safety,
             entries_read: count(&self.entries_read),
             entries_acknowledged: count(&self.entries_acknowledged),
             entries_dead: count(&self.entries_dead),

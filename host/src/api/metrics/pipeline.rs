@@ -3,7 +3,7 @@
 use super::text::Text;
 use crate::api::{CorrelatorSummary, FiltersSummary, InputSummary};
 use crate::filter;
-use crate::source::{Role, SourceState, StatusSnapshot};
+use crate::source::{RestartSafety, Role, SourceState, StatusSnapshot};
 use crate::store;
 
 pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
@@ -11,6 +11,7 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         state,
         lag,
         pending,
+        restart_safety: safety,
         entries_read,
         entries_acknowledged,
         entries_dead,
@@ -49,6 +50,9 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         text.gauge("meshtrace_pending_entries", "Entries that were read and are not acknowledged, as of a few seconds ago.")
             .count(&[], *pending);
     }
+    if let Some(safety) = safety {
+        restart_safety(text, safety);
+    }
     for (name, help, count) in [
         ("meshtrace_entries_read", "Entries read.", entries_read),
         ("meshtrace_entries_acknowledged", "Entries acknowledged, dead letters among them.", entries_acknowledged),
@@ -66,6 +70,25 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         ("meshtrace_disconnects", "Connections to the log that were lost.", disconnects),
     ] {
         text.counter(name, help).count(&[], *count);
+    }
+}
+
+/// What is not known has no series.
+fn restart_safety(text: &mut Text, safety: &RestartSafety) {
+    let RestartSafety { oldest_age, entries, time, retention } = safety;
+    text.gauge("meshtrace_oldest_unacknowledged_age_seconds", "Age of the oldest entry that is not acknowledged.")
+        .value(&[], oldest_age.as_secs_f64());
+    if let Some(entries) = entries {
+        let help = "Entries that can be added, about, before publishers trim one that is not acknowledged.";
+        text.gauge("meshtrace_restart_safety_entries", help).count(&[], *entries);
+    }
+    let help = "How long it takes, about, until publishers trim an entry that is not acknowledged.";
+    if let Some(time) = time {
+        text.gauge("meshtrace_restart_safety_seconds", help).value(&[], time.as_secs_f64());
+    }
+    let help = "How long it takes until an entry that is not acknowledged is older than the retention.";
+    if let Some(retention) = retention {
+        text.gauge("meshtrace_retention_left_seconds", help).value(&[], retention.as_secs_f64());
     }
 }
 

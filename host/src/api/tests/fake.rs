@@ -8,7 +8,7 @@ use crate::export;
 use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
 use crate::plugin::{About, Grants, Kind, Loaded, Manifest, Origin};
-use crate::source::{Role, SourceState, SourceStatus, StatusSnapshot};
+use crate::source::{RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};
 
 #[derive(Default)]
 pub(super) struct Fake {
@@ -123,6 +123,12 @@ impl Pipeline for Fake {
             counter.store(count, std::sync::atomic::Ordering::Relaxed);
         }
         status.set_backlog(Some(30), Some(12));
+        status.set_restart_safety(Some(RestartSafety {
+            oldest_age: Duration::from_secs(2),
+            entries: Some(90_000),
+            time: Some(Duration::from_secs(45)),
+            retention: Some(Duration::from_secs(86_397)),
+        }));
         status.snapshot()
     }
 

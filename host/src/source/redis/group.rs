@@ -193,20 +193,19 @@ pub(super) struct Backlog {
     pub pending: Option<u64>,
 }
 
-/// How far the group called `name` is behind; unknown when stream or group are not there.
-pub(super) async fn backlog(connection: &mut MultiplexedConnection, stream: &str, name: &str) -> RedisResult<Backlog> {
-    let reply: RedisResult<Value> = redis::cmd("XINFO").arg("GROUPS").arg(stream).query_async(connection).await;
-    let groups = found(reply)?;
-    let count = |key| groups.as_ref().and_then(|groups| number(field(called(groups, name)?, key)?));
-    Ok(Backlog {
+/// How far the group called `name` is behind, by a reply to `XINFO GROUPS`.
+pub(super) fn backlog(groups: &Value, name: &str) -> Backlog {
+    let count = |key| number(field(called(groups, name)?, key)?);
+    Backlog {
         lag: count("lag"),
         pending: count("pending"),
-    })
+    }
 }
 
 /// Whether an error says that there is no such stream or group.
 pub(super) fn is_missing(error: &RedisError) -> bool {
-    error.code() == Some("NOGROUP") || error.to_string().contains("no such key")
+    // In a pipeline the answer stands inside another error.
+    error.code() == Some("NOGROUP") || ["NOGROUP", "no such key"].iter().any(|word| error.to_string().contains(word))
 }
 
 /// A reply about a stream or group; `None` when there is no such thing (`ERR no such key`, `NOGROUP`).

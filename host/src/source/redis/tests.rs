@@ -40,6 +40,8 @@ impl Host {
             count: 500,
             retention: std::time::Duration::ZERO,
             journal: JournalBounds { keep_ms: 600_000, max: 10 },
+            max_len: 0,
+            quiet: std::time::Duration::ZERO,
         };
         let (_stop, stopping) = watch::channel(false);
         let redis = Redis::prepare(config, Arc::<SourceStatus>::default(), stopping).await.unwrap().unwrap();
@@ -78,7 +80,8 @@ impl Host {
     }
 
     async fn pending(&mut self) -> u64 {
-        group::backlog(&mut self.connection, STREAM, GROUP).await.unwrap().pending.unwrap()
+        let groups = redis::cmd("XINFO").arg("GROUPS").arg(STREAM).query_async(&mut self.connection).await.unwrap();
+        group::backlog(&groups, GROUP).pending.unwrap()
     }
 
     async fn run<T: redis::FromRedisValue>(&mut self, command: &str) -> T {

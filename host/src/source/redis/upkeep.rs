@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::lease::KEEP_EVERY;
 use super::reply::{EntryId, items, time_ms};
+use super::safety::Safety;
 use super::{Shared, group, journal};
 
 /// Between two looks at the group.
@@ -18,13 +19,13 @@ const TRIM_EVERY: u32 = 12;
 
 /// Looks after the stream and the group until told to stop; first at once, and when the lead begins.
 pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
-    let (mut connection, mut led_for) = (None, 0u32);
+    let (mut connection, mut safety, mut led_for) = (None, Safety::default(), 0u32);
     loop {
         let leading = shared.lease.term().is_some();
         let trimming = leading && led_for.is_multiple_of(TRIM_EVERY);
         led_for = if leading { led_for.wrapping_add(1) } else { 0 };
         let looked = tokio::select! {
-            looked = look(shared, &mut connection, leading, trimming) => looked,
+            looked = look(shared, &mut connection, &mut safety, leading, trimming) => looked,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if let Err(error) = looked {
@@ -65,7 +66,13 @@ pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>)
     }
 }
 
-async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, leading: bool, trimming: bool) -> RedisResult<()> {
+async fn look(
+    shared: &Shared,
+    kept: &mut Option<MultiplexedConnection>,
+    safety: &mut Safety,
+    leading: bool,
+    trimming: bool,
+) -> RedisResult<()> {
     let connection = match kept {
         Some(connection) => connection,
         None => kept.insert(shared.connector.connect().await?),
@@ -73,8 +80,7 @@ async fn look(shared: &Shared, kept: &mut Option<MultiplexedConnection>, leading
     if trimming && !shared.retention.is_zero() {
         trim(shared, connection).await?;
     }
-    let group::Backlog { lag, pending } = group::backlog(connection, &shared.stream, &shared.group).await?;
-    shared.status.set_backlog(lag, pending);
+    safety.look(shared, connection, trimming).await?;
     let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
     notice_foreign(shared, &consumers);
     if !leading {

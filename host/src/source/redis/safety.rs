@@ -1,0 +1,286 @@
+//! How long the log can still wait. Redis lets go of entries: publishers cut the stream to a length, whether or not anybody has read what goes. A host that
+//! runs is not harmed by it, since it holds what it has read; one that is killed cannot read it again.
+//!
+//! So it is said beforehand how many entries, and seconds, are left until the oldest entry that is not acknowledged goes.
+
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+
+use super::reply::{EntryId, items, number, time_ms};
+use super::{Shared, group};
+use crate::source::{RestartSafety, SourceState};
+
+/// Between two lines of the log about the same.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+/// A pace that was higher is forgotten by a tenth with each look: bursts come again.
+const FORGET: f64 = 0.9;
+
+/// Length, first id, last id and entries ever added (-1: the server does not say), without the entries that `XINFO STREAM` shows: they may be large.
+const LOOK: &str = r"
+local found = { 0, '', '', -1 }
+if redis.call('EXISTS', KEYS[1]) == 0 then return found end
+local about = redis.call('XINFO', 'STREAM', KEYS[1])
+for at = 1, #about, 2 do
+  local key, value = about[at], about[at + 1]
+  if key == 'length' then found[1] = value
+  elseif key == 'first-entry' and value then found[2] = value[1]
+  elseif key == 'last-generated-id' then found[3] = value
+  elseif key == 'entries-added' then found[4] = value end
+end
+return found";
+
+/// What is seen of the log at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct View {
+    now_ms: u64,
+    length: u64,
+    first: EntryId,
+    last: EntryId,
+    /// Entries that were ever added.
+    added: Option<u64>,
+    /// Entries that nobody has been given; `None`: the server does not say.
+    lag: Option<u64>,
+    /// Entries that were given and are not acknowledged.
+    pending: u64,
+    /// The oldest entry that is not acknowledged, or the last one before it.
+    oldest: Option<EntryId>,
+}
+
+/// Remembers from one look to the next.
+#[derive(Debug, Default)]
+pub(super) struct Safety {
+    previous: Option<(Instant, View)>,
+    /// Entries a second.
+    pace: f64,
+    /// Whether publishers have been seen to cut the stream, and at which length.
+    cut_at: Option<u64>,
+    entries_read: u64,
+    told: Told,
+}
+
+/// When something was last told.
+#[derive(Debug, Default)]
+struct Told {
+    standstill: Option<Instant>,
+    close: Option<Instant>,
+}
+
+impl Safety {
+    /// Looks at the log, notes how far we are behind and how long it can wait, and says so when that is not long, or when nothing is read. `trimmed`: we have just done so ourselves.
+    pub async fn look(&mut self, shared: &Shared, connection: &mut MultiplexedConnection, trimmed: bool) -> RedisResult<()> {
+        let Some(view) = view(shared, connection).await? else { return Ok(()) };
+        let now = Instant::now();
+        if trimmed {
+            self.previous = None;
+        }
+        let safety = self.note(view, now, shared.max_len, shared.retention);
+        shared.status.set_backlog(view.lag, Some(view.pending));
+        shared.status.set_restart_safety(safety);
+        self.tell(shared, safety, view, now);
+        Ok(())
+    }
+
+    fn note(&mut self, view: View, now: Instant, max_len: u64, retention: Duration) -> Option<RestartSafety> {
+        if let Some((then, previous)) = self.previous.replace((now, view)) {
+            let cut = view.first > previous.first && view.length > 0;
+            self.cut_at = if cut { Some(view.length) } else { self.cut_at.filter(|length| view.length <= *length) };
+            let seconds = now.saturating_duration_since(then).as_secs_f64();
+            let added = match (view.added, previous.added) {
+                (Some(now), Some(then)) => now.saturating_sub(then),
+                _ => view.length.saturating_sub(previous.length),
+            };
+            if seconds > 0.0 {
+                self.pace = (added as f64 / seconds).max(self.pace * FORGET);
+            }
+        }
+        let oldest = view.oldest?;
+        let age = Duration::from_millis(view.now_ms.saturating_sub(oldest.ms));
+        let entries = self.limit(&view, max_len).map(|limit| limit.saturating_sub(view.length) + ahead(&view, oldest));
+        Some(RestartSafety {
+            oldest_age: age,
+            entries,
+            time: entries.filter(|_| self.pace > 0.0).and_then(|entries| Duration::try_from_secs_f64(entries as f64 / self.pace).ok()),
+            retention: (!retention.is_zero()).then(|| retention.saturating_sub(age)),
+        })
+    }
+
+    /// The length at which publishers cut the stream: as seen, else as they are documented to; unknown when it is longer than that, and nobody cuts it.
+    fn limit(&self, view: &View, max_len: u64) -> Option<u64> {
+        // They cut it roughly: it may be longer by some nodes.
+        self.cut_at.or_else(|| Some(max_len).filter(|limit| *limit > 0 && view.length <= limit + limit / 10))
+    }
+
+    fn tell(&mut self, shared: &Shared, safety: Option<RestartSafety>, view: View, now: Instant) {
+        let snapshot = shared.status.snapshot();
+        let stands_still = snapshot.state == SourceState::Running && view.lag.is_some_and(|lag| lag > 0);
+        let stands_still = stands_still && snapshot.entries_read == std::mem::replace(&mut self.entries_read, snapshot.entries_read);
+        let seconds = safety.and_then(|safety| safety.time).map_or("unknown".to_owned(), |time| time.as_secs().to_string());
+        let entries = safety.and_then(|safety| safety.entries).map_or("unknown".to_owned(), |entries| entries.to_string());
+        if stands_still && due(&mut self.told.standstill, now) {
+            tracing::warn!(
+                lag = view.lag,
+                pending = view.pending,
+                entries_until_trimmed = entries,
+                seconds_until_trimmed = seconds,
+                "nothing is read: an exporter that is required, or a filter, takes nothing (/plugins says which); the stream waits in Redis"
+            );
+        }
+        let close = safety.and_then(|safety| safety.time).is_some_and(|time| time < 2 * shared.quiet);
+        if close && due(&mut self.told.close, now) {
+            tracing::warn!(
+                entries_until_trimmed = entries,
+                seconds_until_trimmed = seconds,
+                "publishers will soon trim entries that are not acknowledged yet; should this process be killed, they could not be read again. A larger MCP_MESH_TRACE_STREAM_MAXLEN on the agents makes the stream longer"
+            );
+        }
+    }
+}
+
+/// Whether it is time to say it again.
+fn due(told: &mut Option<Instant>, now: Instant) -> bool {
+    let due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
+    if due {
+        *told = Some(now);
+    }
+    due
+}
+
+/// Entries that go before `oldest` does, about: by the share of the stream's time before it, and no more than are not waited for.
+fn ahead(view: &View, oldest: EntryId) -> u64 {
+    let (all, before) = (view.last.ms.saturating_sub(view.first.ms), oldest.ms.saturating_sub(view.first.ms));
+    let by_time = if all == 0 { 0 } else { u128::from(view.length) * u128::from(before.min(all)) / u128::from(all) };
+    u64::try_from(by_time).unwrap_or(u64::MAX).min(view.length.saturating_sub(view.lag.unwrap_or(0) + view.pending))
+}
+
+/// `None` while there is no such stream or group.
+async fn view(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<Option<View>> {
+    let mut asking = redis::pipe();
+    asking.cmd("TIME");
+    asking.cmd("EVAL").arg(LOOK).arg(1).arg(&shared.stream);
+    asking.cmd("XINFO").arg("GROUPS").arg(&shared.stream);
+    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
+    let asked: RedisResult<(Value, Value, Value, Value)> = asking.query_async(connection).await;
+    let (time, stream, groups, pending) = match asked {
+        Err(error) if group::is_missing(&error) => return Ok(None),
+        other => other?,
+    };
+    let parts = items(&stream);
+    let Some(delivered) = group::last_delivered(&groups, &shared.group) else { return Ok(None) };
+    let last = parts.get(2).and_then(EntryId::of).unwrap_or_default();
+    let pending = items(&pending);
+    let undelivered = (delivered < last).then_some(delivered);
+    let backlog = group::backlog(&groups, &shared.group);
+    Ok(Some(View {
+        now_ms: time_ms(&time).unwrap_or(0),
+        length: parts.first().and_then(number).unwrap_or(0),
+        first: parts.get(1).and_then(EntryId::of).unwrap_or_default(),
+        last,
+        added: parts.get(3).and_then(number),
+        // Before 7.2 a server that was restarted counts wrongly; that everything was given it knows.
+        lag: undelivered.map_or(Some(0), |_| backlog.lag),
+        pending: backlog.pending.unwrap_or(0),
+        oldest: pending.get(1).and_then(EntryId::of).or(undelivered),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_LEN: u64 = 100_000;
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn id(ms: u64) -> EntryId {
+        EntryId { ms, seq: 0 }
+    }
+
+    /// A stream of `length` entries, one each millisecond, of which the last `behind` are not acknowledged.
+    fn stream(now_ms: u64, length: u64, behind: u64) -> View {
+        View {
+            now_ms,
+            length,
+            first: id(now_ms - length),
+            last: id(now_ms),
+            added: Some(now_ms),
+            lag: Some(0),
+            pending: behind,
+            oldest: (behind > 0).then(|| id(now_ms - behind)),
+        }
+    }
+
+    /// After two looks a second apart.
+    fn safety(first: View, second: View) -> Option<RestartSafety> {
+        let (mut safety, start) = (Safety::default(), Instant::now());
+        safety.note(first, start, MAX_LEN, DAY);
+        safety.note(second, start + Duration::from_secs(1), MAX_LEN, DAY)
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_waits_as_long_as_what_lies_before_the_oldest_takes_to_go() {
+        let safety = safety(stream(1_000_000, 50_000, 10_000), stream(1_001_000, 50_000, 10_000)).expect("something waits");
+        assert_eq!(safety.entries, Some(40_000));
+        assert_eq!(safety.time, Some(Duration::from_secs(40)), "a thousand come each second");
+        assert_eq!((safety.oldest_age, safety.retention), (Duration::from_secs(10), Some(DAY - Duration::from_secs(10))));
+    }
+
+    #[test]
+    fn a_stream_that_still_grows_has_what_is_left_until_it_is_cut_besides() {
+        let safety = safety(
+            stream(1_000_000, 50_000, 10_000),
+            View {
+                first: id(950_000),
+                ..stream(1_001_000, 51_000, 10_000)
+            },
+        );
+        assert_eq!(safety.and_then(|safety| safety.entries), Some(49_000 + 41_000));
+    }
+
+    #[test]
+    fn of_a_stream_that_nobody_cuts_nothing_is_foretold() {
+        let long = |now_ms, length| View {
+            first: id(1),
+            ..stream(now_ms, length, 10)
+        };
+        let safety = safety(long(1_000_000, 500_000), long(1_001_000, 501_000)).expect("something waits");
+        assert_eq!((safety.entries, safety.time), (None, None));
+    }
+
+    #[test]
+    fn what_is_gone_already_has_no_time_left() {
+        let gone = |now_ms| View {
+            oldest: Some(id(7)),
+            ..stream(now_ms, 50_000, 49_999)
+        };
+        let safety = safety(gone(1_000_000), gone(1_001_000)).expect("something waits");
+        assert_eq!((safety.entries, safety.time), (Some(0), Some(Duration::ZERO)));
+    }
+
+    #[test]
+    fn when_all_is_acknowledged_nothing_can_be_lost() {
+        assert_eq!(safety(stream(1_000_000, 50_000, 10), stream(1_001_000, 50_000, 0)), None);
+    }
+
+    #[test]
+    fn a_burst_is_remembered_for_a_while() {
+        let (mut safety, start) = (Safety::default(), Instant::now());
+        let mut seconds = Vec::new();
+        for (second, added) in [(0u64, 0u64), (1, 1_000), (2, 1_000), (3, 1_000)] {
+            let view = View {
+                added: Some(added),
+                ..stream(1_000_000, 50_000, 10_000)
+            };
+            let noted = safety.note(view, start + Duration::from_secs(second), 50_000, DAY);
+            seconds.push(noted.and_then(|safety| safety.time).map(|time| time.as_secs()));
+        }
+        assert_eq!(seconds, [None, Some(40), Some(44), Some(49)]);
+    }
+
+    #[test]
+    fn the_same_is_told_once_a_minute() {
+        let (mut told, start) = (None, Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!([0, 5, 59, 60, 65].map(|seconds| due(&mut told, at(seconds))), [true, false, false, true, false]);
+    }
+}

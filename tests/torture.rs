@@ -1,0 +1,142 @@
+//! The fault harness: numbered traces are published, everything is broken at random from a seed, and at the end every single trace and every one of its
+//! spans is accounted for.
+//!
+//! `cargo xtask torture` runs it for longer. What a run does follows from its seed; when exactly it meets the host does not.
+//!
+//! - `traces`, `publisher`, `hostile`: what is sent. `faults`: what goes wrong. `world`: to whom; `server`, `incarnations`, `guests` are its parts.
+//! - `books`: what became of traces. `reckoning`: whether that is all. `report`: in one row.
+
+mod books;
+mod chance;
+mod faults;
+pub mod guests;
+mod hostile;
+mod incarnations;
+/// How the ids of numbered traces begin: the guests read the same file.
+#[path = "evil/torture.rs"]
+mod marks;
+mod publisher;
+mod reckoning;
+mod report;
+pub mod server;
+mod traces;
+mod world;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use chance::Chance;
+use faults::Faults;
+use publisher::Rate;
+use world::{End, World};
+
+/// A run as it is part of all tests.
+const MINUTES: f64 = 2.0;
+const SEED: u64 = 12;
+const TRACES_PER_SECOND: u64 = 20;
+/// A host is killed at least so often in half an hour.
+const KILLS_PER_MINUTE: f64 = 50.0 / 30.0;
+/// The group is lost so often: each time all that was ever published comes again.
+const MINUTES_PER_LOST_GROUP: f64 = 10.0;
+/// A run of so many minutes has time for pauses of half a minute.
+const LONG: f64 = 10.0;
+/// Of so many faults, after one the host is given the time to work again.
+const BREATHE_EVERY: usize = 3;
+/// Hostile entries as they are part of all tests.
+const HOSTILE: u64 = 100_000;
+/// What a host may hold at most: its settings here allow 32 MiB of open traces and as much for queries; texts, queues, plugins, and an entry of
+/// fifty megabytes, which is held some times over while it is taken apart, come on top.
+const PEAK_MIB: u64 = 768;
+/// What a failure names, of each kind.
+const NAMED: usize = 20;
+
+/// A value of the environment; `default` where it is not set.
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number is wanted")))
+}
+
+/// Scenario: traces of known spans are published while hosts are killed, ended and paused, Redis is restarted, robbed of its last second, replaced by its
+/// replica, paused and exhausted, connections are cut, commands are refused, exporters stall, fail, trap and are swapped, disks are full, and others
+/// publish nonsense.
+/// Guarantees: every trace, with all its spans, was exported by every exporter, or dropped by the filter, or is in the dead-letter stream; hosts neither
+/// panic nor end by themselves; when nothing goes wrong any more, nothing stays pending.
+#[test]
+fn nothing_is_lost_whatever_breaks() {
+    let seed = setting("MESHTRACE_TORTURE_SEED").unwrap_or(SEED);
+    let minutes: f64 = setting("MESHTRACE_TORTURE_MINUTES").unwrap_or(MINUTES);
+    let max_len = setting("MESHTRACE_TORTURE_MAXLEN");
+    let (end, struck) = run(seed, minutes, max_len);
+    let table = report::table(seed, minutes, &end);
+    if let Some(file) = setting::<PathBuf>("MESHTRACE_TORTURE_REPORT") {
+        report::append(&file, &table);
+    }
+    check(&format!("cargo xtask torture --minutes {minutes} --seed {seed}"), &table, &end, &struck);
+}
+
+/// All is accounted for, nothing happened that must not, and most traces took the way that they should.
+#[track_caller]
+fn check(command: &str, table: &str, end: &End, struck: &[String]) {
+    println!("{table}");
+    let End { reckoning, faults, tally } = end;
+    let named = |all: &[String]| all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("\n  ");
+    assert!(
+        reckoning.is_balanced() && faults.is_empty(),
+        "{command}\n{table}\nlost:\n  {}\nwrong:\n  {}\nfaults:\n  {}\nlast that went wrong on purpose:\n  {}",
+        named(&reckoning.lost),
+        named(&reckoning.wrong),
+        named(faults),
+        struck[struck.len().saturating_sub(NAMED)..].join("\n  ")
+    );
+    let came_through = reckoning.exported + reckoning.trimmed;
+    assert!(came_through > reckoning.sent / 2, "most traces are exported in the end, where Redis keeps them: {reckoning:?}");
+    assert!(tally.peak_mib < PEAK_MIB, "{command}\n{table}\nthe host held more than {PEAK_MIB} MiB");
+}
+
+/// Scenario: entries from a generator, as fast as the host takes them, among traces of known spans: bytes of all values, huge values, too many fields and
+/// spans, many traces of one span, cycles, contradictions, times and ids as there are none, and one of fifty megabytes.
+/// Guarantees: the good traces come out with all their spans; the host neither panics nor ends; it holds no more memory than its bounds come to.
+#[test]
+fn hostile_entries_cost_neither_memory_nor_a_good_trace() {
+    let seed = setting("MESHTRACE_TORTURE_SEED").unwrap_or(SEED);
+    let count = setting("MESHTRACE_TORTURE_HOSTILE").unwrap_or(HOSTILE);
+    let chance = Chance::new(seed);
+    let mut world = World::start(
+        &chance,
+        Rate {
+            traces_per_second: 5 * TRACES_PER_SECOND,
+            max_len: None,
+        },
+    );
+    let start = Instant::now();
+    world.flood(count, &mut chance.fork(4));
+    println!("{count} hostile entries in {:.1} s", start.elapsed().as_secs_f64());
+    let end = world.end();
+    check(&format!("cargo xtask torture --hostile {count} --seed {seed}"), &report::table(seed, 0.0, &end), &end, &[]);
+}
+
+/// Runs, and says what went wrong on purpose.
+fn run(seed: u64, minutes: f64, max_len: Option<usize>) -> (End, Vec<String>) {
+    let chance = Chance::new(seed);
+    let rate = Rate {
+        traces_per_second: TRACES_PER_SECOND,
+        max_len,
+    };
+    let mut world = World::start(&chance, rate);
+    let mut faults = Faults::new(chance.fork(3), (minutes / MINUTES_PER_LOST_GROUP).ceil() as u32, minutes >= LONG);
+    let (start, lasts) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
+    let kills = (minutes * KILLS_PER_MINUTE) as u64;
+    let mut struck = Vec::new();
+    while (start.elapsed() < lasts || world.kills() < kills) && world.faults().is_empty() {
+        let fault = faults.draw();
+        struck.push(format!("{:7.1} s {fault:?}", start.elapsed().as_secs_f64()));
+        world.strike(&fault);
+        std::thread::sleep(faults.pause());
+        world.look_after();
+        if struck.len().is_multiple_of(BREATHE_EVERY) {
+            world.breathe();
+        }
+    }
+    (world.end(), struck)
+}

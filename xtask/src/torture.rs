@@ -1,0 +1,42 @@
+//! `cargo xtask torture`: the fault harness, for as long as one likes. The tests have a short run of it.
+
+use std::env;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+const USAGE: &str = "[--minutes N] [--seed S] [--maxlen N] [--report FILE], or --hostile N [--seed S]";
+/// The test that is the harness, and the one that is about hostile entries alone.
+const TORTURE: &str = "torture::nothing_is_lost_whatever_breaks";
+const HOSTILE: &str = "torture::hostile_entries_cost_neither_memory_nor_a_good_trace";
+
+pub fn run(options: &[&str]) -> Result<()> {
+    let mut test = shell::cargo();
+    test.args(["test", "--workspace", "--test", "whole_host", "--", "--exact", "--nocapture"]);
+    let mut name = TORTURE;
+    let mut rest = options.iter();
+    while let Some(option) = rest.next() {
+        let value = rest.next().with_context(|| format!("{option} wants a value; torture takes {USAGE}"))?;
+        let variable = match *option {
+            "--minutes" => "MESHTRACE_TORTURE_MINUTES",
+            "--seed" => "MESHTRACE_TORTURE_SEED",
+            "--maxlen" => "MESHTRACE_TORTURE_MAXLEN",
+            "--hostile" => {
+                name = HOSTILE;
+                "MESHTRACE_TORTURE_HOSTILE"
+            }
+            "--report" => {
+                // Meant from where the command was given; the test runs elsewhere.
+                test.env("MESHTRACE_TORTURE_REPORT", env::current_dir()?.join(value));
+                continue;
+            }
+            other => bail!("torture does not take `{other}`; it takes {USAGE}"),
+        };
+        if value.parse::<f64>().is_err() {
+            bail!("{option} {value}: a number is wanted");
+        }
+        test.env(variable, value);
+    }
+    shell::run(test.arg(name))
+}
