@@ -1,5 +1,7 @@
 //! From a definition to something that runs: read, compiled, started beside what runs under the name, and put in its place.
 
+mod place;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -7,15 +9,13 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
 
+use self::place::default_on_failure;
 use super::library::{Found, Source};
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
 use super::{Compiler, Grants, Instance, Kind, Setup, check, component};
 use crate::export::{self, Exporter, Member, Terms};
-use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
-
-/// The bundled filter that takes secrets out.
-const REDACT: &str = "redact";
+use crate::filter::{self, Filter, Slot};
 
 /// What a plugin gets by its name, where its `.toml` says nothing else.
 pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<Given> + Send + Sync>;
@@ -106,12 +106,12 @@ impl Loader {
             digest,
             error: anyhow::anyhow!(reason),
         })?;
-        match self.registry.loaded(name, loaded, begin.elapsed()) {
+        let before = self.registry.loaded(name, loaded, begin.elapsed());
+        match kind {
             // It has become something else.
-            Some(Kind::Exporter) if kind == Kind::Filter => self.exporters.remove(name),
-            // Only a host that stops refuses.
-            Some(Kind::Filter) if kind == Kind::Exporter => drop(self.filters.remove(name).await),
-            _ => {}
+            Kind::Filter if before == Some(Kind::Exporter) => self.exporters.remove(name),
+            Kind::Exporter => self.give_up_place(name).await,
+            Kind::Filter => {}
         }
         tracing::info!(
             plugin = name,
@@ -144,37 +144,6 @@ impl Loader {
                 };
                 self.filters.put(slot).await
             }
-        }
-    }
-
-    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind, and traces wait there,
-    /// unless that it goes is `meant`: its `.toml` switches it off.
-    pub async fn take_out(&self, name: &str, kind: Option<Kind>, meant: bool) {
-        let mut reason = if meant { "it is switched off" } else { "it is no longer in the plugin directory" };
-        let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
-        // Only a host that stops refuses, and one that has no such filter.
-        match kind {
-            Some(Kind::Exporter) => self.exporters.remove(name),
-            Some(Kind::Filter) if !meant && self.filters.summaries().iter().any(holds) => {
-                reason = "it is no longer in the plugin directory; traces wait for it, since its on-failure is \"hold\" (enabled = false lets them pass)";
-                drop(self.filters.missing(name, reason).await);
-            }
-            Some(Kind::Filter) | None => drop(self.filters.remove(name).await),
-        }
-        if kind.is_some() {
-            tracing::info!(plugin = name, reason, "plugin removed");
-        }
-        self.registry.removed(name, reason);
-    }
-
-    /// A filter that is to protect somebody and cannot be loaded has a place all the same, where traces wait for it.
-    async fn hold_place(&self, name: &str, found: &Found, reason: &str) {
-        let Ok(manifest) = &found.manifest else { return };
-        let bundled = matches!(&found.source, Source::Bundled(component) if component == REDACT);
-        let holds = manifest.on_failure == Some(OnFailure::Hold) || manifest.on_failure.is_none() && bundled;
-        let runs = self.registry.runs(name);
-        if holds && !runs {
-            drop(self.filters.put(Slot::missing(name, manifest.order, OnFailure::Hold, reason)).await);
         }
     }
 
@@ -259,14 +228,6 @@ impl Loader {
             );
         }
         Ok(())
-    }
-}
-
-/// What a filter's failure means where its `.toml` does not say: whoever protects somebody fails closed; who only chooses does not stop the stream.
-fn default_on_failure(source: &Source) -> OnFailure {
-    match source {
-        Source::Bundled(name) if name == "sampling" => OnFailure::Pass,
-        _ => OnFailure::Hold,
     }
 }
 

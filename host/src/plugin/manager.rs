@@ -4,6 +4,8 @@
 //! that runs is not touched, and the next state is loaded in its turn. What vanishes is taken out only when it stays away, and not at all while
 //! its `.toml` is there, or while the directory itself is away.
 
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::slot::{Absence, Slot, Step};
 use super::library::{Bundled, Found, Library, Source};
 use super::loader::{Failure, Loader, Settings, is_required};
 use super::manifest::Manifest;
@@ -22,10 +25,6 @@ use super::watch::Watch;
 use super::{Cache, Compiler, Engine, Kind};
 use crate::{export, filter};
 
-/// A state of a file is loaded when it has lasted this long.
-const SETTLES: Duration = Duration::from_millis(300);
-/// What is gone is taken out when it has stayed away this long.
-const GONE: Duration = Duration::from_secs(2);
 /// While something is about to settle, it is looked at this often.
 const SOON: Duration = Duration::from_millis(100);
 /// One notice seldom comes alone: this long after one it is looked.
@@ -71,21 +70,10 @@ impl std::fmt::Debug for Manager {
 /// What a job came to.
 enum Done {
     Loaded(Result<Kind, Failure>),
-    Gone,
-}
-
-/// One name.
-#[derive(Debug, Default)]
-struct Slot {
-    /// What was loaded last, or tried to.
-    attempted: Option<Found>,
-    /// What was seen last, and since when it has been so.
-    seen: Option<(Found, Instant)>,
-    /// Whether it is being loaded or taken out.
-    busy: bool,
-    running: Option<Kind>,
-    gone_since: Option<Instant>,
-    kept: bool,
+    Gone {
+        /// Whether traces wait where a filter was.
+        place_left: bool,
+    },
 }
 
 impl Manager {
@@ -226,9 +214,10 @@ impl Manager {
         for (name, found) in &found {
             unsettled |= self.look_at(name, found);
         }
-        let absent: Vec<String> = self.slots.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
-        for name in absent {
-            unsettled |= self.miss(&name);
+        let places: BTreeSet<String> = self.loader.places().into_iter().collect();
+        let names: BTreeSet<String> = self.slots.keys().chain(&places).filter(|name| !found.contains_key(*name)).cloned().collect();
+        for name in names {
+            unsettled |= self.miss(&name, places.contains(&name));
         }
         unsettled
     }
@@ -236,58 +225,47 @@ impl Manager {
     /// Begins to load `found` if it is new and has settled. Returns whether it has yet to settle.
     fn look_at(&mut self, name: &str, found: &Found) -> bool {
         let slot = self.slots.entry(name.to_owned()).or_default();
-        slot.gone_since = None;
-        if slot.busy || slot.attempted.as_ref() == Some(found) {
-            return false;
-        }
-        if slot.running.is_some()
-            && let Source::Missing(why) = &found.source
-        {
-            if !std::mem::replace(&mut slot.kept, true) {
+        match slot.look(found, Instant::now()) {
+            Step::Wait => return true,
+            Step::Load => self.begin(name.to_owned(), found.clone()),
+            Step::Keep(why) => {
                 tracing::error!(plugin = name, why, "the component of a plugin is gone; what runs runs on");
-                self.loader.registry.kept(name, &format!("{why}; what runs runs on"));
+                slot.keep(self.loader.registry.kept(name, &format!("{why}; what runs runs on")));
             }
-            return false;
-        }
-        let lasted = match &slot.seen {
-            Some((seen, since)) if seen == found => since.elapsed(),
-            _ => {
-                slot.seen = Some((found.clone(), Instant::now()));
-                Duration::ZERO
+            Step::Return(before) => {
+                tracing::info!(plugin = name, "the component of a plugin is back as it was");
+                self.loader.registry.returned(name, before);
             }
-        };
-        if lasted < SETTLES && !found.is_older_than(SETTLES) {
-            return true;
+            Step::Nothing | Step::TakeOut | Step::Forget => {}
         }
-        self.begin(name.to_owned(), found.clone());
         false
     }
 
     /// Takes out what has gone, when it has stayed away. Returns whether that is yet to be seen.
-    fn miss(&mut self, name: &str) -> bool {
-        let Some(slot) = self.slots.get_mut(name) else { return false };
-        if slot.busy {
-            return false;
+    fn miss(&mut self, name: &str, has_place: bool) -> bool {
+        let slot = self.slots.entry(name.to_owned()).or_default();
+        let absence = Absence {
+            meant: self.switched_off.contains(name),
+            has_place,
+        };
+        match slot.miss(absence, Instant::now()) {
+            Step::Wait => return true,
+            Step::TakeOut => {
+                let (name, running, loader) = (name.to_owned(), slot.end(), Arc::clone(&self.loader));
+                self.jobs.spawn(async move {
+                    let place_left = loader.take_out(&name, running, absence.meant).await;
+                    (name, Done::Gone { place_left })
+                });
+            }
+            Step::Forget => drop(self.slots.remove(name)),
+            Step::Nothing | Step::Load | Step::Keep(_) | Step::Return(_) => {}
         }
-        let meant = self.switched_off.contains(name);
-        if !meant && slot.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE {
-            return true;
-        }
-        slot.busy = true;
-        let (name, running, loader) = (name.to_owned(), slot.running, Arc::clone(&self.loader));
-        self.jobs.spawn(async move {
-            loader.take_out(&name, running, meant).await;
-            (name, Done::Gone)
-        });
         false
     }
 
     fn begin(&mut self, name: String, found: Found) {
         let slot = self.slots.entry(name.clone()).or_default();
-        slot.attempted = Some(found.clone());
-        slot.busy = true;
-        slot.kept = false;
-        slot.seen = None;
+        slot.begin(found.clone());
         let loader = Arc::clone(&self.loader);
         self.jobs.spawn(async move {
             let result = loader.load(&name, found).await;
@@ -298,11 +276,15 @@ impl Manager {
     /// Notes what a job came to; the failure is in the registry and in the log already.
     fn done(&mut self, name: &str, done: Done) -> Result<(), Failure> {
         let Some(slot) = self.slots.get_mut(name) else { return Ok(()) };
-        slot.busy = false;
         match done {
-            Done::Loaded(result) => slot.running = Some(result?),
+            Done::Loaded(result) => {
+                slot.loaded(result.as_ref().ok().copied());
+                return result.map(drop);
+            }
+            // What traces wait for is not forgotten: it can still be switched off.
+            Done::Gone { place_left: true } => *slot = Slot::default(),
             // If it has come back meanwhile, it is new.
-            Done::Gone => drop(self.slots.remove(name)),
+            Done::Gone { place_left: false } => drop(self.slots.remove(name)),
         }
         Ok(())
     }
