@@ -247,7 +247,7 @@ fn read_manifest(toml: &Stamp) -> Result<Manifest, String> {
         return Err(wrong(format!("it has {} bytes; at most {} are read", toml.bytes, manifest::MAX_BYTES)));
     }
     let text = std::fs::read_to_string(&toml.path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-    Manifest::parse(&text).map_err(|error| wrong(format!("{error:#}").trim_end().to_owned()))
+    Manifest::parse(&text).map_err(|error| wrong(format!("{error:#}")))
 }
 
 /// Where the component of the instance `name` is.
