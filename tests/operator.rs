@@ -230,6 +230,24 @@ this host takes it; its init has not been run
         checked.stderr
     );
     assert!(command(&dir, &["plugin", "check", "redact"]).stdout.contains("kind                 filter\n"));
+
+    // What the settings grant is shown as granted, to the bundled plugin and to nobody else of its name.
+    let json = command(&dir, &["plugin", "check", "json"]);
+    let out = json.dir.path().join("json").display().to_string();
+    for line in [
+        format!("config               from TRACE_JSON_OUTPUT_DIR={out}\n"),
+        format!("  files                    granted: {out} as /out to write\n"),
+        format!("grants               from TRACE_JSON_OUTPUT_DIR={out}\n"),
+    ] {
+        assert!(json.stdout.contains(&line), "{line} in {}", json.stdout);
+    }
+    assert!(!std::path::Path::new(&out).exists(), "nothing was made");
+    assert!(command(&dir, &["plugin", "check", "console"]).stdout.contains("  standard output          granted: the host's\n"));
+    dir.put("otlp.wasm", evil("http"));
+    let other = command(&dir, &["plugin", "check", "otlp"]).stdout;
+    assert!(other.contains("  HTTP requests            denied; granted by http = [\"host:port\"]\n"), "{other}");
+    let withheld = "not granted          env = [\"OTEL_EXPORTER_OTLP_HEADERS\"], http = [{ host = \"localhost:4318\", private = true }] (the settings grant this to the bundled otlp only)\n";
+    assert!(other.contains(withheld), "{other}");
 }
 
 /// Scenario: files that are no plugins of this host, terms that cannot be kept, a directory that is not there, a name that nobody has.

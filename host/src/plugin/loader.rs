@@ -1,5 +1,6 @@
 //! From a definition to something that runs: read, compiled, started beside what runs under the name, and put in its place.
 
+mod given;
 mod place;
 
 use std::path::PathBuf;
@@ -9,44 +10,14 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
 
+pub use self::given::{Given, Settings, Terms};
 use self::place::default_on_failure;
-use super::library::{Found, Source};
+use super::library::Found;
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
-use super::{Compiler, Grants, Instance, Kind, Setup, check, component};
-use crate::export::{self, Exporter, Member, Terms};
+use super::{Compiler, Instance, Kind, Setup, check, component};
+use crate::export::{self, Exporter, Member};
 use crate::filter::{self, Filter, Slot};
-
-/// What a plugin gets by its name, where its `.toml` says nothing else.
-pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<Given> + Send + Sync>;
-
-/// What a plugin gets from the settings.
-#[derive(Debug, Clone)]
-pub struct Given {
-    /// A JSON object.
-    pub config: String,
-    /// What it may do.
-    pub grants: Grants,
-    /// The setting that it comes from, for messages.
-    pub told_by: Option<String>,
-}
-
-impl Given {
-    /// This config and these grants.
-    pub fn new(config: serde_json::Value, grants: Grants) -> Given {
-        Given {
-            config: config.to_string(),
-            grants,
-            told_by: None,
-        }
-    }
-
-    /// Says which setting it comes from, for messages: `VARIABLE=value`.
-    pub fn by(mut self, setting: String) -> Given {
-        self.told_by = Some(setting);
-        self
-    }
-}
 
 /// Loads plugins, for the manager.
 pub(super) struct Loader {
@@ -131,7 +102,7 @@ impl Loader {
                 let member = Member {
                     name: name.to_owned(),
                     exporters: instances.into_iter().map(|instance| Box::new(instance) as Box<dyn Exporter>).collect(),
-                    terms: Terms { required, queue, max_traces },
+                    terms: export::Terms { required, queue, max_traces },
                 };
                 self.exporters.put(member).await
             }
@@ -167,19 +138,10 @@ impl Loader {
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
-        let Given { config, grants, told_by } = match (manifest.config.clone(), manifest.grants.clone()) {
-            (Some(config), Some(grants)) => Given { config, grants, told_by: None },
-            (config, grants) => {
-                let given = (self.settings)(name)?;
-                Given {
-                    config: config.unwrap_or(given.config),
-                    grants: grants.unwrap_or(given.grants),
-                    told_by: given.told_by,
-                }
-            }
-        };
-        let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
-        self.check(name, &grants, trusted)?;
+        let terms = Terms::new(name, &manifest, &found.source, &self.settings)?;
+        terms.prepare(name)?;
+        self.check(name, &terms)?;
+        let Terms { config, grants, told_by, .. } = terms;
         let setup = Setup {
             name: name.into(),
             config,
@@ -216,11 +178,11 @@ impl Loader {
 impl Loader {
     /// A plugin that could write where plugins, their `.toml` or their compiled code lie could grant itself everything. One that comes with the host
     /// and is told by the documented settings where to write is trusted not to.
-    fn check(&self, name: &str, grants: &Grants, trusted: bool) -> anyhow::Result<()> {
-        if !trusted {
-            return check::guard(name, grants, &self.guarded);
+    fn check(&self, name: &str, terms: &Terms) -> anyhow::Result<()> {
+        if !terms.granted_by_settings {
+            return check::guard(name, &terms.grants, &self.guarded);
         }
-        for (dir, guarded) in check::writes_into(grants, &self.guarded) {
+        for (dir, guarded) in check::writes_into(&terms.grants, &self.guarded) {
             let (dir, guarded) = (dir.display(), guarded.display());
             tracing::warn!(
                 plugin = name,
