@@ -39,6 +39,11 @@ impl Bundled {
     }
 }
 
+/// A state of a component's file is loaded when it has lasted this long. One that is not whole is refused.
+const SETTLES: Duration = Duration::from_millis(300);
+/// The same for a `.toml`, of which the first lines may well be understood by themselves.
+const TOML_SETTLES: Duration = Duration::from_secs(1);
+
 /// What tells one state of a file from another without reading it. A file that a symbolic link leads to is looked at, not the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
@@ -65,6 +70,24 @@ impl Stamp {
     /// Whether nothing has been written to it for so long: a file that was finished elsewhere and moved here.
     fn is_older_than(&self, age: Duration) -> bool {
         self.written.and_then(|written| written.elapsed().ok()).is_some_and(|own| own >= age)
+    }
+}
+
+/// What tells a directory from another that has its name later. A number is given again, so when it was made counts too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    file: (u64, u64),
+    made: Option<SystemTime>,
+}
+
+impl Identity {
+    /// Of the directory that has this name now, whichever link leads there; `None` when there is none.
+    pub fn of(dir: &Path) -> Option<Identity> {
+        let metadata = std::fs::metadata(dir).ok()?;
+        Some(Identity {
+            file: (metadata.dev(), metadata.ino()),
+            made: metadata.created().ok(),
+        })
     }
 }
 
@@ -113,13 +136,20 @@ impl Found {
         })
     }
 
-    /// Whether none of its files has been written to for so long.
-    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+    /// Whether a file that defines this is missing in what `now` defines the same name.
+    pub(super) fn has_lost(&self, now: &Found) -> bool {
+        let is_in_directory = |found: &Found| found.toml.is_some() || matches!(found.source, Source::File(_));
+        self.toml.is_some() && now.toml.is_none() || is_in_directory(self) && !is_in_directory(now)
+    }
+
+    /// Whether each of its files has been as it is for long enough: it is known to have `lasted`, or to have been written that long ago.
+    pub(super) fn has_settled(&self, lasted: Duration) -> bool {
         let component = match &self.source {
             Source::File(stamp) => Some(stamp),
             Source::Bundled(_) | Source::Missing(_) => None,
         };
-        self.toml.iter().chain(component).all(|stamp| stamp.is_older_than(age))
+        let settled = |stamp: &Stamp, time: Duration| lasted >= time || stamp.is_older_than(time);
+        component.is_none_or(|stamp| settled(stamp, SETTLES)) && self.toml.as_ref().is_none_or(|stamp| settled(stamp, TOML_SETTLES))
     }
 }
 
@@ -141,6 +171,8 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     dir: Option<PathBuf>,
+    /// Which directory that was when it was last looked at.
+    identity: Option<Identity>,
     /// The manifests as they were last read.
     read: BTreeMap<String, Read>,
     /// The manifests as they were last understood, lest a broken one makes its component look like an instance of its own.
@@ -161,12 +193,18 @@ impl Library {
         self.dir.as_deref()
     }
 
+    /// Which directory it was at the last look.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity.clone()
+    }
+
     /// What the directory defines, by instance name; empty when there is none.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn look(&mut self) -> anyhow::Result<BTreeMap<String, Found>> {
         let Some(dir) = self.dir.clone() else { return Ok(BTreeMap::new()) };
+        self.identity = Identity::of(&dir);
         let files = files(&dir).with_context(|| format!("MESHTRACE_PLUGIN_DIR={}: the directory cannot be read", dir.display()))?;
         let mut found = BTreeMap::new();
         let mut used = BTreeSet::new();

@@ -2,8 +2,9 @@
 //!
 //! A state of a file is loaded when it has not changed for a moment, so a slow copy is not read half; if it was after all, the plugin
 //! that runs is not touched, and the next state is loaded in its turn. What vanishes is taken out only when it stays away, and not at all while
-//! its `.toml` is there, or while the directory itself is away.
+//! its `.toml` is there, or while the directory itself is away. One that was replaced, or lost everything at once, is doubted for a while.
 
+mod directory;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::directory::Directory;
 use self::slot::{Absence, Slot, Step};
 use super::library::{Bundled, Found, Library, Source};
 use super::loader::{Failure, Loader, Settings, is_required};
@@ -56,6 +58,9 @@ pub struct Manager {
     selected: BTreeSet<String>,
     /// Those that are not to run, as their `.toml` says.
     switched_off: BTreeSet<String>,
+    directory: Directory,
+    /// The state of the directory at the last look.
+    state: u64,
     loader: Arc<Loader>,
     slots: BTreeMap<String, Slot>,
     jobs: JoinSet<(String, Done)>,
@@ -108,6 +113,8 @@ impl Manager {
             library,
             selected,
             switched_off: BTreeSet::new(),
+            directory: Directory::default(),
+            state: 0,
             loader: Arc::new(loader),
             slots: BTreeMap::new(),
             jobs: JoinSet::new(),
@@ -169,6 +176,7 @@ impl Manager {
         let (found, library) = looked.context("looking at the plugin directory failed")?;
         self.library = library;
         let mut found = found?;
+        self.state = self.directory.looked_at(self.library.identity(), found.len());
         for name in &self.selected {
             let source = if Bundled::names().any(|own| own == name) {
                 Source::Bundled(name.clone())
@@ -196,37 +204,38 @@ impl Manager {
 
     /// Looks at the directory and begins what is to be done. Returns whether something has yet to settle.
     async fn look(&mut self) -> bool {
-        let registry = Arc::clone(&self.loader.registry);
         let found = match self.defined().await {
             Ok(found) => found,
             Err(error) => {
-                let reason = format!("{error:#}; what runs runs on");
-                if registry.set_directory(Some(reason.clone())) {
-                    tracing::error!(reason, "the plugin directory is away");
-                }
+                self.directory.is_away();
+                self.slots.values_mut().for_each(Slot::overlook);
+                self.tell_of_directory(Some(format!("{error:#}; what runs runs on")));
                 return false;
             }
         };
-        if registry.set_directory(None) {
-            tracing::info!(dir = %self.library.dir().unwrap_or(Path::new("")).display(), "the plugin directory is back");
-        }
-        let mut unsettled = false;
-        for (name, found) in &found {
-            unsettled |= self.look_at(name, found);
-        }
+        let mut steps: Vec<Step> = found.iter().map(|(name, found)| self.look_at(name, found)).collect();
         let places: BTreeSet<String> = self.loader.places().into_iter().collect();
-        let names: BTreeSet<String> = self.slots.keys().chain(&places).filter(|name| !found.contains_key(*name)).cloned().collect();
-        for name in names {
-            unsettled |= self.miss(&name, places.contains(&name));
-        }
-        unsettled
+        let absent: BTreeSet<String> = self.slots.keys().chain(&places).filter(|name| !found.contains_key(*name)).cloned().collect();
+        steps.extend(absent.iter().map(|name| self.miss(name, places.contains(name))));
+        self.tell_of_directory(steps.contains(&Step::Doubt).then(Directory::missing));
+        steps.contains(&Step::Wait)
     }
 
-    /// Begins to load `found` if it is new and has settled. Returns whether it has yet to settle.
-    fn look_at(&mut self, name: &str, found: &Found) -> bool {
+    /// Says what is wrong with the directory, once; `None`: nothing is.
+    fn tell_of_directory(&self, reason: Option<String>) {
+        let (dir, news) = (self.library.dir().unwrap_or(Path::new("")).display(), self.loader.registry.set_directory(reason.clone()));
+        match reason {
+            Some(reason) if news => tracing::error!(reason, "the plugin directory is away"),
+            None if news => tracing::info!(%dir, "the plugin directory is back"),
+            _ => {}
+        }
+    }
+
+    /// Does what is to be done about `found`: begins to load it if it is new and has settled.
+    fn look_at(&mut self, name: &str, found: &Found) -> Step {
         let slot = self.slots.entry(name.to_owned()).or_default();
-        match slot.look(found, Instant::now()) {
-            Step::Wait => return true,
+        let step = slot.look(found, self.state, Instant::now());
+        match &step {
             Step::Load => self.begin(name.to_owned(), found.clone()),
             Step::Keep(why) => {
                 tracing::error!(plugin = name, why, "the component of a plugin is gone; what runs runs on");
@@ -234,33 +243,30 @@ impl Manager {
             }
             Step::Return(before) => {
                 tracing::info!(plugin = name, "the component of a plugin is back as it was");
-                self.loader.registry.returned(name, before);
+                self.loader.registry.returned(name, before.clone());
             }
-            Step::Nothing | Step::TakeOut | Step::Forget => {}
+            Step::Nothing | Step::Wait | Step::Doubt | Step::TakeOut | Step::Forget => {}
         }
-        false
+        step
     }
 
-    /// Takes out what has gone, when it has stayed away. Returns whether that is yet to be seen.
-    fn miss(&mut self, name: &str, has_place: bool) -> bool {
+    /// Does what is to be done about a name that nothing defines: takes out what runs there, when that has stayed away.
+    fn miss(&mut self, name: &str, has_place: bool) -> Step {
         let slot = self.slots.entry(name.to_owned()).or_default();
-        let absence = Absence {
-            meant: self.switched_off.contains(name),
-            has_place,
-        };
-        match slot.miss(absence, Instant::now()) {
-            Step::Wait => return true,
+        let meant = self.switched_off.contains(name);
+        let step = slot.miss(Absence { directory: self.state, meant, has_place }, Instant::now());
+        match step {
             Step::TakeOut => {
                 let (name, running, loader) = (name.to_owned(), slot.end(), Arc::clone(&self.loader));
                 self.jobs.spawn(async move {
-                    let place_left = loader.take_out(&name, running, absence.meant).await;
+                    let place_left = loader.take_out(&name, running, meant).await;
                     (name, Done::Gone { place_left })
                 });
             }
             Step::Forget => drop(self.slots.remove(name)),
-            Step::Nothing | Step::Load | Step::Keep(_) | Step::Return(_) => {}
+            Step::Nothing | Step::Wait | Step::Doubt | Step::Load | Step::Keep(_) | Step::Return(_) => {}
         }
-        false
+        step
     }
 
     fn begin(&mut self, name: String, found: Found) {

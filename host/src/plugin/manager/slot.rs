@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use crate::plugin::library::{Found, Source};
 use crate::plugin::{Kind, Problem};
 
-/// A state of a file is loaded when it has lasted this long.
-pub(super) const SETTLES: Duration = Duration::from_millis(300);
 /// What is gone is taken out when it has stayed away this long.
 const GONE: Duration = Duration::from_secs(2);
+/// The same, when the directory was replaced, or lost all that it had at once: time enough to mount or copy it anew.
+pub(super) const AWAY: Duration = Duration::from_secs(30);
 
 /// What is to be done about a name.
 #[derive(Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub(super) enum Step {
     Nothing,
     /// It is to be looked at again soon.
     Wait,
+    /// It is missing, and so may be the whole directory.
+    Doubt,
     /// What was found is to be loaded.
     Load,
     /// The component of what runs is gone, for this reason; what runs runs on.
@@ -32,6 +34,8 @@ pub(super) enum Step {
 /// How a name is absent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Absence {
+    /// The state of the directory.
+    pub directory: u64,
     /// Its `.toml` is there and switches it off.
     pub meant: bool,
     /// A filter of this name has a place, whether it runs or not.
@@ -48,6 +52,8 @@ pub(super) struct Slot {
     /// Whether it is being loaded or taken out.
     busy: bool,
     running: Option<Kind>,
+    /// The state of the directory in which it was there last, and since when it has been missing.
+    seen_in: u64,
     gone_since: Option<Instant>,
     kept: Option<Kept>,
 }
@@ -60,11 +66,19 @@ struct Kept {
 }
 
 impl Slot {
-    /// What is to be done about `found`, which defines this name now.
-    pub fn look(&mut self, found: &Found, now: Instant) -> Step {
-        self.gone_since = None;
+    /// What is to be done about `found`, which defines this name now, in this state of the directory.
+    pub fn look(&mut self, found: &Found, directory: u64, now: Instant) -> Step {
         if self.busy {
             return Step::Nothing;
+        }
+        if self.attempted.as_ref().is_some_and(|attempted| attempted.has_lost(found)) {
+            // It would run on other terms, or something else would. Editors take a file away for a moment.
+            let missed = self.missed(directory, now);
+            if missed != Step::TakeOut {
+                return missed;
+            }
+        } else {
+            (self.gone_since, self.seen_in) = (None, directory);
         }
         if self.attempted.as_ref() == Some(found) {
             self.seen = None;
@@ -82,12 +96,12 @@ impl Slot {
                 Duration::ZERO
             }
         };
-        if lasted < SETTLES && !found.is_older_than(SETTLES) { Step::Wait } else { Step::Load }
+        if found.has_settled(lasted) { Step::Load } else { Step::Wait }
     }
 
     /// What is to be done while nothing defines this name.
     pub fn miss(&mut self, absence: Absence, now: Instant) -> Step {
-        let Absence { meant, has_place } = absence;
+        let Absence { directory, meant, has_place } = absence;
         let empty = self.attempted.is_none() && self.running.is_none();
         if self.busy {
             return Step::Nothing;
@@ -99,8 +113,22 @@ impl Slot {
             (true, true) => return Step::Nothing,
             (false, _) => {}
         }
-        let since = *self.gone_since.get_or_insert(now);
-        if now.duration_since(since) < GONE { Step::Wait } else { Step::TakeOut }
+        self.missed(directory, now)
+    }
+
+    /// It is missing. `TakeOut` when it has been so for long enough.
+    fn missed(&mut self, directory: u64, now: Instant) -> Step {
+        let missing = now.duration_since(*self.gone_since.get_or_insert(now));
+        match self.seen_in == directory {
+            true if missing < GONE => Step::Wait,
+            false if missing < AWAY => Step::Doubt,
+            _ => Step::TakeOut,
+        }
+    }
+
+    /// Nobody can see whether it is there.
+    pub fn overlook(&mut self) {
+        self.gone_since = None;
     }
 
     /// It is being loaded as `found` defines it.
