@@ -3,104 +3,26 @@
 //! An instance is named by its `NAME.toml`, or else by its `NAME.wasm`. A component that some `.toml` names is an instance of its own only if
 //! it has a `.toml` of its own.
 
+mod files;
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+pub(super) use self::files::Identity;
+pub use self::files::Stamp;
+use self::files::{files, read_at_most};
+use self::source::source;
+pub use self::source::{Bundled, Source};
 use super::manifest::{self, Manifest};
-use super::{Counters, Limit, Limits};
-
-/// Components that the host carries. They are ordinary plugins: whoever reads their source learns how to write one.
-pub struct Bundled;
-
-impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 6] = [
-        ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
-        ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
-        ("otlp", include_bytes!(concat!(env!("OUT_DIR"), "/otlp.wasm"))),
-        ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
-        ("sampling", include_bytes!(concat!(env!("OUT_DIR"), "/sampling.wasm"))),
-        ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),
-    ];
-
-    /// The names of the bundled plugins.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.iter().map(|(name, _)| *name)
-    }
-
-    /// The bundled component called `name`.
-    pub(super) fn bytes(name: &str) -> Option<&'static [u8]> {
-        Self::ALL.iter().find(|(own, _)| *own == name).map(|(_, bytes)| *bytes)
-    }
-}
 
 /// A state of a component's file is loaded when it has lasted this long. One that is not whole is refused.
 const SETTLES: Duration = Duration::from_millis(300);
 /// The same for a `.toml`, of which the first lines may well be understood by themselves.
 const TOML_SETTLES: Duration = Duration::from_secs(1);
-
-/// What tells one state of a file from another without reading it. A file that a symbolic link leads to is looked at, not the link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    path: PathBuf,
-    bytes: u64,
-    file: (u64, u64),
-    changed: (i64, i64),
-    /// When the content was last written, as far as the file system tells.
-    written: Option<SystemTime>,
-}
-
-impl Stamp {
-    fn of(path: &Path, metadata: &Metadata) -> Stamp {
-        Stamp {
-            path: path.to_owned(),
-            bytes: metadata.len(),
-            file: (metadata.dev(), metadata.ino()),
-            // Of the inode, since a copy may keep the time of the content.
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            written: metadata.modified().ok(),
-        }
-    }
-
-    /// Whether nothing has been written to it for so long: a file that was finished elsewhere and moved here.
-    fn is_older_than(&self, age: Duration) -> bool {
-        self.written.and_then(|written| written.elapsed().ok()).is_some_and(|own| own >= age)
-    }
-}
-
-/// What tells a directory from another that has its name later. A number is given again, so when it was made counts too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    file: (u64, u64),
-    made: Option<SystemTime>,
-}
-
-impl Identity {
-    /// Of the directory that has this name now, whichever link leads there; `None` when there is none.
-    pub fn of(dir: &Path) -> Option<Identity> {
-        let metadata = std::fs::metadata(dir).ok()?;
-        Some(Identity {
-            file: (metadata.dev(), metadata.ino()),
-            made: metadata.created().ok(),
-        })
-    }
-}
-
-/// Where an instance's component is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Within the host.
-    Bundled(String),
-    /// In the plugin directory.
-    File(Stamp),
-    /// Nowhere, and where it was looked for.
-    Missing(String),
-}
 
 /// An instance as the plugin directory defines it.
 #[derive(Debug, Clone, PartialEq)]
@@ -260,78 +182,13 @@ impl Library {
     }
 }
 
-/// The files that may define instances, by name. Hidden files, such as editors and mounts leave behind, are none; nor are names that are not UTF-8.
-fn files(dir: &Path) -> io::Result<BTreeMap<String, Stamp>> {
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let stem = name.strip_suffix(".wasm").or_else(|| name.strip_suffix(".toml")).unwrap_or_default();
-        if stem.is_empty() || name.starts_with('.') {
-            continue;
-        }
-        // A link that leads nowhere, or a file that has just gone, is as good as none.
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        if metadata.is_file() {
-            files.insert(name.to_owned(), Stamp::of(&path, &metadata));
-        }
-    }
-    Ok(files)
-}
-
 fn read_manifest(toml: &Stamp) -> Result<Manifest, String> {
     let wrong = |why: String| format!("{}: {why}", toml.path.display());
-    if toml.bytes > manifest::MAX_BYTES {
-        return Err(wrong(format!("it has {} bytes; at most {} are read", toml.bytes, manifest::MAX_BYTES)));
-    }
-    let text = std::fs::read_to_string(&toml.path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+    let unreadable = |error: &dyn std::fmt::Display| wrong(format!("it cannot be read: {error}"));
+    let bytes = read_at_most(&toml.path, manifest::MAX_BYTES).map_err(|error| unreadable(&error))?;
+    let bytes = bytes.ok_or_else(|| wrong(format!("it has more than {} bytes, and no more are read", manifest::MAX_BYTES)))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
     Manifest::parse(&text).map_err(|error| wrong(format!("{error:#}")))
-}
-
-/// Where the component of the instance `name` is.
-fn source(name: &str, component: Option<&str>, files: &BTreeMap<String, Stamp>) -> Source {
-    let file = component.map_or_else(|| format!("{name}.wasm"), str::to_owned);
-    if let Some(stamp) = files.get(&file) {
-        return Source::File(stamp.clone());
-    }
-    let bundled = component.unwrap_or(name);
-    if Bundled::bytes(bundled).is_some() {
-        return Source::Bundled(bundled.to_owned());
-    }
-    let looked = if component.is_some() { "component names it" } else { "component would name another" };
-    Source::Missing(format!("there is neither a file {file} in the plugin directory nor a bundled plugin {bundled:?} ({looked})"))
-}
-
-impl Source {
-    /// The component's bytes.
-    ///
-    /// # Errors
-    /// Why they cannot be had.
-    pub fn read(&self, limits: &Limits, counters: &Counters) -> anyhow::Result<std::borrow::Cow<'static, [u8]>> {
-        match self {
-            Source::Bundled(name) => Ok(Bundled::bytes(name).with_context(|| format!("there is no bundled plugin {name:?}"))?.into()),
-            Source::Missing(why) => Err(anyhow::anyhow!("{why}")),
-            Source::File(stamp) => {
-                // Looked at again: a file that grows is not to fill the memory.
-                let bytes = std::fs::metadata(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.len();
-                if bytes > limits.component_bytes as u64 {
-                    counters.hit(Limit::ComponentBytes);
-                    let limit = limits.words(Limit::ComponentBytes);
-                    anyhow::bail!("{} has {bytes} bytes, more than its limit of {limit}", stamp.path.display());
-                }
-                Ok(std::fs::read(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.into())
-            }
-        }
-    }
-
-    /// For people.
-    pub fn describe(&self) -> String {
-        match self {
-            Source::Bundled(name) => format!("bundled {name}"),
-            Source::File(stamp) => stamp.path.display().to_string(),
-            Source::Missing(_) => "missing".into(),
-        }
-    }
 }
 
 #[cfg(test)]
