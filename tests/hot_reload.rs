@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::events::{numbered_traces, publish};
+use crate::support::events::{lone, numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::guests::{evil, example};
 use crate::support::host::{Host, HostBuilder};
@@ -224,6 +224,24 @@ fn compiling_a_large_component_delays_nothing_else() {
     let ids = load.end();
     wait_until_settled(&mut redis.connect(), GROUP);
     assert_eq!(sorted(plugins.taken()), ids);
+}
+
+/// Scenario: entries wait when the host starts with a filter and an exporter that are not required; the exporter takes for ever to start.
+/// Guarantees: traces flow without the exporter, which is shown as being started; none of them has passed the filter undecided.
+#[test]
+fn the_start_waits_for_filters_and_for_nothing_else_that_is_not_required() {
+    let redis = RedisServer::start();
+    let plugins = counting();
+    plugins.put("judge.toml", "required = false");
+    plugins.put("judge.wasm", evil("judge"));
+    plugins.put("slow.toml", "required = false\n[limits]\ninit-time = \"1h\"");
+    plugins.put("slow.wasm", evil("init-spins"));
+    publish(&mut redis.connect(), STREAM, &[lone("1", "unwanted"), lone("2", "wanted")]);
+    let host = watching(&redis, &plugins).start();
+    wait_until_settled(&mut redis.connect(), GROUP);
+    assert_eq!(plugins.taken(), ["2"]);
+    let slow = plugin(&host, "slow");
+    assert_eq!((&slow["state"], &slow["loading"]["moment"]), (&json!("loading"), &json!("starting")));
 }
 
 /// Swaps after which the host has all that it will ever need.

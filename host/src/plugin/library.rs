@@ -58,6 +58,11 @@ impl Found {
         })
     }
 
+    /// Whether it may be a filter, see [`Source::may_be_filter`].
+    pub(super) fn may_be_filter(&self) -> bool {
+        self.manifest.as_ref().is_ok_and(|manifest| self.source.may_be_filter(&manifest.limits))
+    }
+
     /// Whether a file that defines this is missing in what `now` defines the same name.
     pub(super) fn has_lost(&self, now: &Found) -> bool {
         let is_in_directory = |found: &Found| found.toml.is_some() || matches!(found.source, Source::File(_));

@@ -5,6 +5,7 @@
 //! its `.toml` is there, or while the directory itself is away. One that was replaced, or lost everything at once, is doubted for a while.
 
 mod directory;
+mod means;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,44 +14,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::directory::Directory;
+pub use self::means::Means;
 use self::slot::{Absence, Slot, Step};
 use super::library::{Bundled, Found, Library, Source};
-use super::loader::{Failure, Loader, Settings, is_required};
+use super::loader::{Failure, Loader, is_required};
 use super::manifest::Manifest;
-use super::registry::Registry;
 use super::watch::Watch;
 use super::{Cache, Compiler, Engine, Kind};
-use crate::{export, filter};
 
 /// While something is about to settle, it is looked at this often.
 const SOON: Duration = Duration::from_millis(100);
 /// One notice seldom comes alone: this long after one it is looked.
 const TOGETHER: Duration = Duration::from_millis(20);
-
-/// What the manager works with.
-pub struct Means {
-    /// The plugin directory.
-    pub library: Library,
-    /// Where compiled code is kept, if anywhere.
-    pub cache_dir: Option<std::path::PathBuf>,
-    /// Plugins that run whatever lies there.
-    pub selected: BTreeSet<String>,
-    /// What plugins get by name.
-    pub settings: Settings,
-    /// Told of everything.
-    pub registry: Arc<Registry>,
-    /// Where exporters run.
-    pub exporters: export::Handle,
-    /// Where filters run.
-    pub filters: filter::Handle,
-    /// What runs waiting of guests.
-    pub runtime: Runtime,
-}
 
 /// Keeps what runs in step with the plugin directory.
 pub struct Manager {
@@ -121,24 +100,33 @@ impl Manager {
         })
     }
 
-    /// Loads everything there is. Returns when all of it runs.
+    /// Begins to load everything there is. Returns when all runs that the host cannot do without: whatever is `required`, and filters, since traces that
+    /// come before one have passed it. The rest is loaded while traces flow, so that nobody waits for a large component that is compiled.
     ///
     /// # Errors
-    /// The directory cannot be read, or something cannot be loaded that traces would have to wait for.
+    /// The directory cannot be read, or something cannot be loaded that is `required`.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         let found = self.defined().await?;
-        let mut needed = BTreeSet::new();
+        let required: BTreeSet<String> = found.iter().filter(|(_, found)| is_required(found)).map(|(name, _)| name.clone()).collect();
+        let optional: Vec<(String, Found)> =
+            found.iter().filter(|(name, _)| !required.contains(*name)).map(|(name, found)| (name.clone(), found.clone())).collect();
+        // Looks into files.
+        let filters = tokio::task::spawn_blocking(move || {
+            optional.into_iter().filter(|(_, found)| found.may_be_filter()).map(|(name, _)| name).collect()
+        });
+        let filters: BTreeSet<String> = filters.await.context("looking for filters failed")?;
+        let mut awaited = &required | &filters;
         for (name, found) in found {
-            if is_required(&found) {
-                needed.insert(name.clone());
-            }
             self.begin(name, found);
         }
         let mut failed = BTreeMap::new();
-        while let Some(done) = self.jobs.join_next().await {
+        while !awaited.is_empty()
+            && let Some(done) = self.jobs.join_next().await
+        {
             let Ok((name, result)) = done else { continue };
+            awaited.remove(&name);
             if let Err(failure) = self.done(&name, result)
-                && needed.contains(&name)
+                && required.contains(&name)
             {
                 failed.insert(name, failure.error);
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use memchr::memmem;
 
 use super::files::{Stamp, read_at_most};
 use crate::plugin::{Counters, Limit, Limits};
@@ -56,7 +57,16 @@ pub(super) fn source(name: &str, component: Option<&str>, files: &BTreeMap<Strin
     Source::Missing(format!("there is neither a file {file} in the plugin directory nor a bundled plugin {bundled:?} ({looked})"))
 }
 
+/// What a filter exports, whichever version of the contract it was built for. A component has its exports' names in it as they are.
+const FILTER: &[u8] = b"meshtrace:plugin/trace-filter@";
+
 impl Source {
+    /// Whether it may be a filter: looked at without compiling it, so something else may look like one. Reads the file.
+    pub fn may_be_filter(&self, limits: &Limits) -> bool {
+        // What cannot be read is none, and is told and counted when it is loaded.
+        self.read(limits, &Counters::default()).is_ok_and(|wasm| memmem::find(&wasm, FILTER).is_some())
+    }
+
     /// The component's bytes.
     ///
     /// # Errors

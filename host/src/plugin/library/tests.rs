@@ -112,3 +112,11 @@ fn no_more_of_a_component_is_read_than_its_limit() {
     let told = found["q"].manifest.clone().expect_err("it is too large");
     assert!(told.ends_with("q.toml: it has more than 1048576 bytes, and no more are read"), "{told}");
 }
+
+#[test]
+fn filters_are_known_before_they_are_compiled() {
+    let filters: Vec<&str> =
+        Bundled::names().filter(|name| Source::Bundled((*name).to_owned()).may_be_filter(&Limits::default())).collect();
+    assert_eq!(filters, ["redact", "sampling"]);
+    assert!(!Source::Missing(String::new()).may_be_filter(&Limits::default()));
+}
