@@ -164,7 +164,11 @@ impl Manager {
         let (found, library) = looked.context("looking at the plugin directory failed")?;
         self.library = library;
         let mut found = found?;
-        self.state = self.directory.looked_at(self.library.identity(), found.len());
+        let now = Instant::now();
+        self.state = self.directory.looked_at(self.library.identity(), found.len(), now);
+        // What was switched off does not run because the file that says so may be missing.
+        let was_off = std::mem::take(&mut self.switched_off);
+        self.switched_off.extend(was_off.into_iter().filter(|name| !found.contains_key(name) && self.directory.is_doubted(now)));
         for name in &self.selected {
             let source = if Bundled::names().any(|own| own == name) {
                 Source::Bundled(name.clone())
@@ -179,13 +183,11 @@ impl Manager {
                 source,
             });
         }
-        self.switched_off.clear();
         found.retain(|name, found| {
-            let enabled = found.manifest.as_ref().map_or(true, |manifest| manifest.enabled);
-            if !enabled {
+            if found.manifest.as_ref().is_ok_and(|manifest| !manifest.enabled) {
                 self.switched_off.insert(name.clone());
             }
-            enabled
+            !self.switched_off.contains(name)
         });
         Ok(found)
     }
