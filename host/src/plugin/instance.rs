@@ -220,3 +220,6 @@ impl Resident for Instance {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ fn exporter(parts: &[(&str, &str)]) -> Vec<u8> {
     wat::exporter(&text)
 }
 
-fn setup(limits: Limits) -> Setup {
+pub(super) fn setup(limits: Limits) -> Setup {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"));
     Setup {
@@ -48,7 +48,7 @@ fn setup(limits: Limits) -> Setup {
     }
 }
 
-fn compiled(wasm: &[u8]) -> Component {
+pub(super) fn compiled(wasm: &[u8]) -> Component {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
     let compiler = COMPILER.get_or_init(|| Compiler::new(Engine::new().expect("an engine"), None));
     compiler.component("p", wasm).unwrap_or_else(|error| panic!("{error:#}")).0
