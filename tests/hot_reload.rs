@@ -76,7 +76,7 @@ fn what_is_dropped_in_changed_and_taken_away_takes_effect_by_itself() {
 }
 
 /// Scenario: a component is copied slowly, another is moved into place, editors leave their files, links are swapped as for a mounted
-/// volume, a plugin is renamed, and the directory itself goes away and comes back.
+/// volume, a plugin is renamed, and the directory itself goes away, is an empty one for a while, and comes back.
 /// Guarantees: nothing is loaded half, no good plugin is ever unloaded by any of it, and every trace is taken once.
 #[test]
 fn no_way_of_putting_files_there_unloads_a_good_plugin() {
@@ -96,12 +96,20 @@ fn no_way_of_putting_files_there_unloads_a_good_plugin() {
     let count = plugin_when(&host, "count", "the slow copy is loaded", swaps(1));
     assert_eq!(count["failed_loads"], 0, "{count}");
 
+    // The first lines of a manifest are understood as well as the whole.
+    let toml = plugins.count_toml();
+    plugins.put_new("count.toml", format!("required = false\n{toml}"));
+    std::thread::sleep(Duration::from_millis(600));
+    plugins.put_new("count.toml", format!("required = false\n{toml}[limits]\nhandles = 99\n"));
+    let count = plugin_when(&host, "count", "the whole is loaded", swaps(2));
+    assert_eq!(count["limits"]["handles"]["value"], 99, "and nothing of it before");
+
     for name in [".count.wasm.swp", "count.wasm~", "count.wasm.tmp", "#count.wasm#", "4913", "count.toml.bak"] {
         plugins.put(name, b"not a component");
     }
     fs::create_dir(plugins.path().join("directory.wasm")).expect("a directory");
     plugins.put("count.wasm", wasm("moved"));
-    plugin_when(&host, "count", "the moved one is loaded", swaps(2));
+    plugin_when(&host, "count", "the moved one is loaded", swaps(3));
 
     let volume = |version: &str| {
         let data = plugins.path().join(format!("..{version}"));
@@ -114,15 +122,24 @@ fn no_way_of_putting_files_there_unloads_a_good_plugin() {
     volume("2026_01");
     plugins.remove("count.wasm");
     std::os::unix::fs::symlink("..data/count.wasm", plugins.path().join("count.wasm")).expect("a link");
-    plugin_when(&host, "count", "the link is followed", swaps(3));
+    plugin_when(&host, "count", "the link is followed", swaps(4));
     volume("2026_02");
-    plugin_when(&host, "count", "the other volume is loaded", swaps(4));
+    plugin_when(&host, "count", "the other volume is loaded", swaps(5));
 
     let away = plugins.path().with_extension("away");
     fs::rename(plugins.path(), &away).expect("it is moved");
     eventually("it is noticed", || host.get("/plugins").json()["directory"]["problem"].is_object().then_some(()));
     let taken = plugins.taken().len();
     eventually("traces flow all the same", || (plugins.taken().len() > taken + 50).then_some(()));
+    // As a mount point is without its mount. Longer than a plugin that is taken away runs on.
+    fs::create_dir(plugins.path()).expect("a directory");
+    eventually("it is doubted", || {
+        let problem = host.get("/plugins").json()["directory"]["problem"]["reason"].as_str()?.to_owned();
+        problem.starts_with("it is another directory than before").then_some(())
+    });
+    let taken = plugins.taken().len();
+    eventually("traces flow for three seconds", || (plugins.taken().len() > taken + 1_000).then_some(()));
+    fs::remove_dir(plugins.path()).expect("it is empty");
     fs::rename(&away, plugins.path()).expect("it is moved back");
     eventually("it is back", || host.get("/plugins").json()["directory"]["problem"].is_null().then_some(()));
     assert_eq!(plugin(&host, "count")["state"], "running");
@@ -169,12 +186,12 @@ fn what_cannot_be_loaded_leaves_the_old_one_running_and_is_told() {
     let count = plugin_when(&host, "count", "the manifest is refused", |count| count["failed_loads"] == 5);
     assert_eq!(count["problem"]["moment"], "reading");
     assert!(count["problem"]["reason"].as_str().is_some_and(|text| text.contains("unknown field `colour`")), "{count}");
-    plugins.put("count.toml", plugins.count_toml());
     plugins.remove("count.wasm");
     let gone = |count: &serde_json::Value| count["problem"]["reason"].as_str().is_some_and(|text| text.contains("what runs runs on"));
     let count = plugin_when(&host, "count", "the component is missed", gone);
     assert_eq!((&count["state"], &count["digest"]), (&json!("running"), &digest));
 
+    plugins.put("count.toml", plugins.count_toml());
     plugins.put("count.wasm", &good);
     let count = plugin_when(&host, "count", "it is mended", |count| count["problem"].is_null() && count["swaps"] == 1);
     let told: Vec<&str> = count["history"].as_array().expect("events").iter().filter_map(|event| event["what"].as_str()).collect();
@@ -227,7 +244,7 @@ fn compiling_a_large_component_delays_nothing_else() {
 }
 
 /// Scenario: entries wait when the host starts with a filter and an exporter that are not required; the exporter takes for ever to start.
-/// Guarantees: traces flow without the exporter, which is shown as being started; none of them has passed the filter undecided.
+/// Guarantees: traces flow without the exporter, which is shown as being started; none of them has passed the filter undecided; the host ends when told.
 #[test]
 fn the_start_waits_for_filters_and_for_nothing_else_that_is_not_required() {
     let redis = RedisServer::start();
@@ -237,16 +254,20 @@ fn the_start_waits_for_filters_and_for_nothing_else_that_is_not_required() {
     plugins.put("slow.toml", "required = false\n[limits]\ninit-time = \"1h\"");
     plugins.put("slow.wasm", evil("init-spins"));
     publish(&mut redis.connect(), STREAM, &[lone("1", "unwanted"), lone("2", "wanted")]);
-    let host = watching(&redis, &plugins).start();
+    let mut host = watching(&redis, &plugins).start();
     wait_until_settled(&mut redis.connect(), GROUP);
     assert_eq!(plugins.taken(), ["2"]);
     let slow = plugin(&host, "slow");
     assert_eq!((&slow["state"], &slow["loading"]["moment"]), (&json!("loading"), &json!("starting")));
+    assert!(host.terminate().success(), "nor does the end wait for it: {}", host.stderr());
 }
 
 /// Swaps after which the host has all that it will ever need.
 const WARM: usize = 100;
 const SWAPS: usize = 1_000;
+/// What the host's memory may grow by meanwhile, in KiB: it remembers the ids of more and more traces. Any component or instance that stayed behind
+/// would be some hundred KiB, and so a hundred times as much in all.
+const GROWS: u64 = 8 * 1_024;
 
 /// Scenario: a thousand times another file is put in the place of a running plugin while traces come in without end: a newer version, one that is
 /// torn, an older version again, one that traps in `init`.
@@ -263,7 +284,7 @@ fn a_thousand_swaps_lose_nothing_and_leave_nothing_behind() {
     let mut warm = None;
     for (number, swap) in (last_event(&plugin(&host, "count")) + 1..).zip(0..SWAPS) {
         let (content, expected) = turns[swap % turns.len()];
-        plugins.put_written("count.wasm", content, Duration::from_secs(60));
+        plugins.put("count.wasm", content);
         let count = plugin_when(&host, "count", "the change is told", |count| last_event(count) >= number);
         let event = count["history"].as_array().and_then(|history| history.last()).expect("an event").clone();
         assert_eq!((event["number"].as_u64(), &event["what"]), (Some(number), &json!(expected)), "swap {swap}: {event}");
@@ -274,7 +295,7 @@ fn a_thousand_swaps_lose_nothing_and_leave_nothing_behind() {
     let (files, threads, memory) = warm.expect("it was looked at");
     let after = holds(host.process.id());
     assert!(after.0 <= files + 3 && after.1 <= threads + 2, "files and threads {after:?}, before {files} and {threads}");
-    assert!(after.2 <= memory + memory / 4, "KiB {} before, {} after", memory, after.2);
+    assert!(after.2 <= memory + GROWS, "KiB {} before, {} after", memory, after.2);
     let count = plugin(&host, "count");
     assert_eq!((&count["swaps"], &count["failed_loads"]), (&json!(SWAPS / 2), &json!(SWAPS / 2)));
     let ids = load.end();

@@ -22,7 +22,7 @@ mod dead_command;
 mod dead_letters;
 /// What nobody took is tried again.
 mod dead_retry;
-/// What plugins may send over HTTP, and what ends it.
+/// Where plugins may send requests over HTTP.
 mod egress;
 /// What filters drop, keep and change, and what happens when they fail.
 mod filters;
@@ -38,8 +38,10 @@ mod http;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
-/// Guests that run into every limit, beside others that do not notice.
+/// Guests that a trace drives into a limit, all at once, beside others that do not notice.
 mod limits;
+/// Guests that do harm beside the traces, all at once, beside others that do not notice.
+mod mischief;
 /// What an operator sees of plugins.
 mod operator;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.

@@ -1,6 +1,5 @@
 //! What an operator sees of plugins: `/plugins`, `/metrics`, and what the command line says of them before they run.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -9,21 +8,9 @@ use crate::support::events::{numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::guests::evil;
 use crate::support::host::{Ended, Host, HostBuilder};
+use crate::support::metrics::metrics;
 use crate::support::plugin_dir::{PluginDir, plugin, plugin_when};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
-
-/// What a scrape says: series with its labels → value.
-fn metrics(host: &Host) -> BTreeMap<String, f64> {
-    let answer = host.get("/metrics");
-    assert_eq!((answer.status, answer.body.ends_with("\n# EOF\n")), (200, true), "{}", answer.body);
-    let samples = answer.body.lines().filter(|line| !line.starts_with('#'));
-    let samples = samples.map(|line| line.rsplit_once(' ').expect("a value"));
-    let mut series = BTreeMap::new();
-    for (name, value) in samples {
-        assert!(series.insert(name.to_owned(), value.parse().expect("a number")).is_none(), "{name} comes twice");
-    }
-    series
-}
 
 /// Scenario: an exporter that is granted files and the environment and has a config, with secrets in both, takes traces beside a bundled one.
 /// Guarantees: its page shows what it may do and what it has done, and neither its config nor what its environment says; reports are passed on;

@@ -9,8 +9,10 @@ pub mod foreign;
 pub mod guests;
 pub mod host;
 pub mod load;
+pub mod metrics;
 pub mod plugin_dir;
 pub mod redis_server;
+pub mod server;
 pub mod wat;
 
 use std::time::{Duration, Instant};
