@@ -58,5 +58,7 @@ mod retention;
 mod settings;
 /// Ends that were asked for, and spans that come late.
 mod shutdown;
+/// A plugin that is replaced again and again, and what that leaves behind.
+mod swaps;
 /// Pauses of either side, and how soon a trace comes out.
 mod timing;

@@ -4,7 +4,7 @@
 use meshtrace_plugin::{Batch, Description, Exporter, Level, Outcome, export_exporter, log};
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, OutgoingBody, OutgoingRequest, Scheme, http_error_code,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme, http_error_code,
 };
 use wasip2::io::streams::StreamError;
 
@@ -44,7 +44,7 @@ fn hold(url: &str) -> Result<String, ErrorCode> {
 
 fn post(url: &str) -> Result<String, ErrorCode> {
     let request = request(url)?;
-    let body = request.body().map_err(|()| ErrorCode::InternalError(None))?;
+    let body = request.set_method(&Method::Post).and_then(|()| request.body()).map_err(|()| ErrorCode::InternalError(None))?;
     let answer = handle(request, None)?;
     if let Ok(stream) = body.write() {
         // How it ends is in the answer.
