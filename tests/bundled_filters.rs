@@ -3,7 +3,7 @@
 use std::fs;
 
 use redis::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::events::{Fields, lone, publish, span, with};
 use crate::support::eventually;
@@ -139,6 +139,46 @@ fn no_secret_is_told_of_a_trace_that_is_still_open() {
         assert_eq!((&trace["complete"], &trace["spans"], &trace["duration_ms"]), (&json!(false), &json!([]), &json!(250)));
         assert!(trace["redacted"].as_str().is_some_and(|why| why.contains("a filter protects what is shown")), "{told}");
     }
+}
+
+/// Scenario: redact is switched off from the start, then switched on, then taken away; while its place holds the stream, a `.toml` comes that cannot be
+/// loaded, and goes again. Then it is switched off once more.
+/// Guarantees: traces pass it as long as it is switched off; neither coming nor going opens the place of one that is missing; switching it off does.
+#[test]
+fn only_switching_it_off_opens_the_place_of_a_missing_redact() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let plugins = PluginDir::new();
+    plugins.put("redact.toml", "enabled = false");
+    let host = host(&redis, &plugins, "json").start();
+    let arrive = |host: &Host, count: usize| eventually("they are out", || (host.json_files().len() == count).then_some(()));
+    publish(&mut connection, STREAM, &traces("off", 1));
+    arrive(&host, 1);
+    assert!(host.json_files()["off-0"].to_string().contains(TOKEN), "nobody takes it out");
+    plugins.put("redact.toml", "");
+    plugin_when(&host, "redact", "it runs", |redact| redact["state"] == "running");
+
+    let removals = |redact: &Value| {
+        let events = redact["history"].as_array().expect("events").iter();
+        events.filter(|event| event["what"] == "removed").count()
+    };
+    plugins.remove("redact.toml");
+    plugin_when(&host, "redact", "its place holds", |redact| redact["state"] == "holding" && removals(redact) == 1);
+    for (number, bad) in ["[config]\ncolour = \"red\"", "colour = \"red\""].into_iter().enumerate() {
+        plugins.put("redact.toml", bad);
+        plugin_when(&host, "redact", "it cannot be loaded", |redact| redact["failed_loads"] == number + 1);
+        plugins.remove("redact.toml");
+        plugin_when(&host, "redact", "it is gone again", |redact| redact["state"] == "holding" && removals(redact) == number + 2);
+    }
+    publish(&mut connection, STREAM, &traces("held", 5));
+    wait_for_pending(&mut connection, 10);
+    eventually("they wait for it", || host.status()["filters"]["plugins"][0]["holding"].is_string().then_some(()));
+    assert_eq!(host.json_files().len(), 1, "nothing gets past");
+
+    plugins.put("redact.toml", "enabled = false");
+    arrive(&host, 6);
+    wait_until_settled(&mut connection, GROUP);
+    assert_eq!(plugin_when(&host, "redact", "it is given up", |redact| redact["state"] == "gone")["problem"], Value::Null);
 }
 
 #[track_caller]

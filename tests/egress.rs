@@ -1,64 +1,14 @@
-//! A plugin's HTTP requests: to what it was granted and nowhere else, and no longer than they may take.
+//! A plugin's HTTP requests: to what it was granted and nowhere else. What ends them is in `mischief`.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crate::support::events::{lone, publish};
 use serde_json::json;
 
+use crate::support::events::{lone, publish};
 use crate::support::eventually;
 use crate::support::guests::evil;
 use crate::support::host::{Host, HostBuilder};
 use crate::support::plugin_dir::PluginDir;
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
-
-/// A server that answers every connection with the same bytes, without end if so told; it runs until the tests end.
-struct Server {
-    port: u16,
-    connections: Arc<AtomicUsize>,
-}
-
-impl Server {
-    fn answering(answer: String, endless: &'static [u8]) -> Server {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&connections);
-        let serve = move || {
-            for stream in listener.incoming() {
-                counted.fetch_add(1, Ordering::SeqCst);
-                // Whoever goes away early has had enough.
-                let _ = stream.and_then(|stream| converse(stream, answer.as_bytes(), endless));
-            }
-        };
-        std::thread::Builder::new().name("server".into()).spawn(serve).expect("a thread");
-        Server { port, connections }
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-}
-
-fn converse(mut stream: TcpStream, answer: &[u8], endless: &[u8]) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    stream.write_all(answer)?;
-    while !endless.is_empty() {
-        stream.write_all(endless)?;
-    }
-    Ok(())
-}
-
-fn ok() -> Server {
-    Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".into(), b"")
-}
+use crate::support::server::{Server, ok};
 
 /// A host with the guest that asks for URLs, and the json exporter beside it.
 fn asking(redis: &RedisServer, plugins: &PluginDir, toml: &str) -> Host {
@@ -116,30 +66,4 @@ fn requests_go_where_they_are_granted_to_and_nowhere_else() {
     }
     wait_until_settled(&mut redis.connect(), GROUP);
     assert_eq!(host.json_files().len(), 7);
-}
-
-/// Scenario: answers without end, one as a flood and one of nothing, to a guest that reads them.
-/// Guarantees: each ends with an ordinary error at its limit; the guest and the other exporter go on.
-#[test]
-fn answers_without_end_are_ended() {
-    let (redis, plugins) = (RedisServer::start(), PluginDir::new());
-    let flood = Server::answering("HTTP/1.1 200 OK\r\n\r\n".into(), &[b'x'; 16 * 1024]);
-    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let nothing = silent.local_addr().expect("its address").port();
-    let granted = ok();
-    let http = [flood.port, nothing, granted.port].map(|port| format!("\"127.0.0.1:{port}\"")).join(", ");
-    let limits = "[limits]\nhttp-time = \"700ms\"\nhttp-response-bytes = \"1MiB\"\n";
-    let host = asking(&redis, &plugins, &format!("[permissions]\nhttp = [{http}]\n{limits}"));
-    let ask = |trace: &str, port: u16| said(&redis, &host, trace, &format!("http://127.0.0.1:{port}/"));
-    // What goes wrong once an answer has begun is told in words.
-    let ended = "ErrorCode::InternalError(Some(\"HTTP response body size exceeds limit: 1048576 bytes\"))";
-    assert_eq!(ask("flood", flood.port), ended);
-    assert_eq!(ask("nothing", nothing), "ErrorCode::HttpResponseTimeout");
-    assert_eq!(ask("good", granted.port), "200 with 2 bytes");
-    wait_until_settled(&mut redis.connect(), GROUP);
-    let limits = &host.get("/plugins/http").json()["limits"];
-    assert_eq!((&limits["http-response-bytes"]["hits"], &limits["http-time"]["hits"]), (&json!(1), &json!(1)));
-    let plugin = host.plugin("http");
-    assert_eq!((&plugin["failures"], &plugin["exported"]), (&json!(0), &json!(3)));
-    assert_eq!(host.json_files().len(), 3);
 }

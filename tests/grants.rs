@@ -23,7 +23,7 @@ fn tried(name: &str, toml: &str, plugins: &PluginDir, last: &str) -> (Vec<String
     plugins.put(&format!("{name}.wasm"), evil(name));
     let host = HostBuilder::new(&redis.url()).set("MESHTRACE_PLUGIN_DIR", &plugins.path().display().to_string());
     let host = host.set("GRANTED", "yes").set("SECRET_TOKEN", "hunter2").start();
-    publish(&mut redis.connect(), STREAM, &[lone("attack", "attack")]);
+    publish(&mut redis.connect(), STREAM, &[lone("attack", name)]);
     let said = eventually("it has tried", || Some(host.log_of(name)).filter(|said| said.iter().any(|line| line.contains(last))));
     wait_until_settled(&mut redis.connect(), GROUP);
     let page = plugin(&host, name);

@@ -131,7 +131,7 @@ fn a_directory_that_cannot_be_written_stops_the_start() {
 fn the_default_directory_is_named_at_start() {
     let host = HostBuilder::idle().set("TRACE_EXPORTER_TYPE", "json").unset("TRACE_JSON_OUTPUT_DIR").start();
     let log = host.stderr();
-    let expected = "JSON is written here (the default; TRACE_JSON_OUTPUT_DIR chooses another) dir=/tmp mode=\"files\"";
+    let expected = "JSON is written to /tmp (the default; TRACE_JSON_OUTPUT_DIR chooses another), mode \"files\"";
     assert!(log.contains(expected), "{log}");
 }
 

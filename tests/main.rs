@@ -22,7 +22,7 @@ mod dead_command;
 mod dead_letters;
 /// What nobody took is tried again.
 mod dead_retry;
-/// What plugins may send over HTTP, and what ends it.
+/// Where plugins may send requests over HTTP.
 mod egress;
 /// Single faults of Redis, the wire, exporters and disks.
 mod faults;
@@ -42,8 +42,10 @@ mod http_under_fire;
 mod json_files;
 /// Kills, and what is found after them.
 mod kills;
-/// Guests that run into every limit, beside others that do not notice.
+/// Guests that a trace drives into a limit, all at once, beside others that do not notice.
 mod limits;
+/// Guests that do harm beside the traces, all at once, beside others that do not notice.
+mod mischief;
 /// What an operator sees of plugins.
 mod operator;
 /// Traces to a collector, decoded by OpenTelemetry's own packages.
@@ -64,6 +66,8 @@ mod retention;
 mod settings;
 /// Ends that were asked for, and spans that come late.
 mod shutdown;
+/// A plugin that is replaced again and again, and what that leaves behind.
+mod swaps;
 /// Pauses of either side, and how soon a trace comes out.
 mod timing;
 /// Everything breaks at random, and every trace is accounted for.

@@ -1,6 +1,5 @@
 //! What an operator sees of plugins: `/plugins`, `/metrics`, and what the command line says of them before they run.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -9,21 +8,9 @@ use crate::support::events::{numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::guests::evil;
 use crate::support::host::{Ended, Host, HostBuilder};
+use crate::support::metrics::metrics;
 use crate::support::plugin_dir::{PluginDir, plugin, plugin_when};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
-
-/// What a scrape says: series with its labels → value.
-fn metrics(host: &Host) -> BTreeMap<String, f64> {
-    let answer = host.get("/metrics");
-    assert_eq!((answer.status, answer.body.ends_with("\n# EOF\n")), (200, true), "{}", answer.body);
-    let samples = answer.body.lines().filter(|line| !line.starts_with('#'));
-    let samples = samples.map(|line| line.rsplit_once(' ').expect("a value"));
-    let mut series = BTreeMap::new();
-    for (name, value) in samples {
-        assert!(series.insert(name.to_owned(), value.parse().expect("a number")).is_none(), "{name} comes twice");
-    }
-    series
-}
 
 /// Scenario: an exporter that is granted files and the environment and has a config, with secrets in both, takes traces beside a bundled one.
 /// Guarantees: its page shows what it may do and what it has done, and neither its config nor what its environment says; reports are passed on;
@@ -39,7 +26,7 @@ fn what_plugins_may_do_and_have_done_is_shown_without_secrets() {
     let host = HostBuilder::new(&redis.url()).set("MESHTRACE_PLUGIN_DIR", &dir).set("TOKEN", "hush-environment").start();
     publish(&mut redis.connect(), STREAM, &numbered_traces(30).1);
     host.wait_for_exports(30);
-    let count = plugin_when(&host, "count", "it took all", |count| count["exported"] == 30);
+    plugin_when(&host, "count", "it took all", |count| count["exported"] == 30);
     wait_until_settled(&mut redis.connect(), GROUP);
     eventually("nothing is behind", || (host.status()["consumer"]["lag"] == 0 && host.counted("pending") == 0).then_some(()));
 
@@ -54,6 +41,12 @@ fn what_plugins_may_do_and_have_done_is_shown_without_secrets() {
     ];
     assert_eq!(rows, expected);
 
+    // A mistake beside a secret: the `.toml` is refused, and what stands there is not told.
+    plugins.put("count.toml", format!("required = false\n{}[config]\nkey = \"hush-broken\" hush\n", plugins.count_toml()));
+    let count = plugin_when(&host, "count", "the manifest is refused", |count| count["failed_loads"] == 1);
+    assert!(count["problem"]["reason"].as_str().is_some_and(|reason| reason.contains("count.toml: line ")), "{count}");
+    assert!(!host.stderr().contains("hush"));
+
     let out = plugins.out().display().to_string();
     let grants = json!({
         "stdout": false, "env": ["TOKEN"], "http": [{"host": "api.example.com:443", "private": false}],
@@ -63,7 +56,10 @@ fn what_plugins_may_do_and_have_done_is_shown_without_secrets() {
     assert_eq!(count["limits"]["handles"], json!({"value": 99, "hits": 0}));
     assert!(count["calls"].as_u64() > Some(0) && count["call_time_ms"].as_f64() > Some(0.0), "{count}");
     assert!(count["memory_bytes"].as_u64() > Some(64 * 1024), "{count}");
-    assert_eq!((&count["history"][0]["what"], &count["history"][1]), (&json!("loaded"), &Value::Null));
+    assert_eq!(
+        (&count["history"][0]["what"], &count["history"][1]["what"], &count["history"][2]),
+        (&json!("loaded"), &json!("failed"), &Value::Null)
+    );
 
     assert_eq!(host.get("/plugins/count/report").json(), json!({"taken": 30}));
     assert_eq!(host.get("/plugins/stats/report").json(), host.get("/trace/stats").json());
@@ -172,11 +168,7 @@ redact               bundled
 sampling             bundled
 stats                bundled
 west                 plugin directory, but there is neither a file west.wasm in the plugin directory nor a bundled plugin \"west\" (component would name another); its .toml is not understood:
-                       {path}/west.toml: TOML parse error at line 2, column 1
-                         |
-                       2 | colour = 1
-                         | ^^^^^^
-                       unknown field `colour`, expected one of `component`, `enabled`, `required`, `order`, `on-failure`, `max-traces`, `instances`, `queue`, `config`, `permissions`, `limits`
+                       {path}/west.toml: line 2, column 1: unknown field `colour`, expected one of `component`, `enabled`, `required`, `order`, `on-failure`, `max-traces`, `instances`, `queue`, `config`, `permissions`, `limits`
 "
     );
     assert_eq!((list.success, list.stdout), (true, expected));
@@ -225,6 +217,24 @@ this host takes it; its init has not been run
         checked.stderr
     );
     assert!(command(&dir, &["plugin", "check", "redact"]).stdout.contains("kind                 filter\n"));
+
+    // What the settings grant is shown as granted, to the bundled plugin and to nobody else of its name.
+    let json = command(&dir, &["plugin", "check", "json"]);
+    let out = json.dir.path().join("json").display().to_string();
+    for line in [
+        format!("config               from TRACE_JSON_OUTPUT_DIR={out}\n"),
+        format!("  files                    granted: {out} as /out to write\n"),
+        format!("grants               from TRACE_JSON_OUTPUT_DIR={out}\n"),
+    ] {
+        assert!(json.stdout.contains(&line), "{line} in {}", json.stdout);
+    }
+    assert!(!std::path::Path::new(&out).exists(), "nothing was made");
+    assert!(command(&dir, &["plugin", "check", "console"]).stdout.contains("  standard output          granted: the host's\n"));
+    dir.put("otlp.wasm", evil("http"));
+    let other = command(&dir, &["plugin", "check", "otlp"]).stdout;
+    assert!(other.contains("  HTTP requests            denied; granted by http = [\"host:port\"]\n"), "{other}");
+    let withheld = "not granted          env = [\"OTEL_EXPORTER_OTLP_HEADERS\"], http = [{ host = \"localhost:4318\", private = true }] (the settings grant this to the bundled otlp only)\n";
+    assert!(other.contains(withheld), "{other}");
 }
 
 /// Scenario: files that are no plugins of this host, terms that cannot be kept, a directory that is not there, a name that nobody has.
@@ -260,7 +270,7 @@ fn a_plugin_that_this_host_does_not_take_is_told_why() {
             "plugin \"strange\" does not take its config: config has colour; expected keys are max_operations, max_agents".to_owned(),
         ),
         ("./nosuch.wasm", "./nosuch.wasm cannot be read: No such file or directory (os error 2)".to_owned()),
-        ("half", format!("{path}/half.toml: TOML parse error at line 1, column 13\n  |\n1 | component = \n  |             ^\nstring values must be quoted, expected literal string")),
+        ("half", format!("{path}/half.toml: line 1, column 13: string values must be quoted, expected literal string")),
     ] {
         let ended = command(&dir, &["plugin", "check", which]);
         assert_eq!((ended.success, ended.stderr), (false, format!("meshtrace: {expected}\n")), "{which}");

@@ -10,11 +10,13 @@ pub mod foreign;
 pub mod guests;
 pub mod host;
 pub mod load;
+pub mod metrics;
 pub mod plugin_dir;
 pub mod proxy;
 pub mod publishers;
 pub mod redis_server;
 pub mod resp;
+pub mod server;
 pub mod wat;
 
 use std::time::{Duration, Instant};

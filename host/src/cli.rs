@@ -97,7 +97,7 @@ fn show_config(sources: Sources) -> anyhow::Result<()> {
 fn run(sources: Sources) -> anyhow::Result<()> {
     let config = Config::new(&Values::new(sources)?)?;
     start_log(&config.log)?;
-    runtime()?.block_on(async {
+    to_its_end(async {
         let what = match &config.source {
             _ if !config.enabled => "nothing (MCP_MESH_DISTRIBUTED_TRACING_ENABLED=false)".to_owned(),
             SourceConfig::Redis(redis) => format!("stream {}", redis.stream),
@@ -116,7 +116,15 @@ fn demo_mode(mut sources: Sources, once: bool) -> anyhow::Result<()> {
     demo::NOT_FOR_THE_DEMO.iter().for_each(|variable| drop(sources.environment.remove(*variable)));
     let config = Config::new(&Values::new(sources)?)?;
     start_log(&config.log)?;
-    runtime()?.block_on(async { demo::run(config, once, stop_signal()).await })
+    to_its_end(async { demo::run(config, once, stop_signal()).await })
+}
+
+/// Runs a host. At its end nobody waits for a plugin that is still being compiled or started.
+fn to_its_end(host: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(host);
+    runtime.shutdown_background();
+    ended
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -5,7 +5,7 @@ mod otlp;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde_json::json;
 
 use crate::config::ExporterConfig;
@@ -38,7 +38,7 @@ pub fn selected(config: &ExporterConfig, dropped_in: &BTreeSet<String>) -> anyho
     Ok(names)
 }
 
-/// Config and grants by name: those of bundled plugins come from the documented settings; others get nothing.
+/// Config and grants of bundled plugins by name, as the documented settings have them; there are none for other names.
 pub fn settings(config: &ExporterConfig) -> Settings {
     let config = config.clone();
     Box::new(move |name| match name {
@@ -46,7 +46,7 @@ pub fn settings(config: &ExporterConfig) -> Settings {
             let grants = Grants { stdout: true, ..Grants::default() };
             Ok(Given::new(json!({ "pretty": config.pretty }), grants))
         }
-        "json" => json_settings(&config).with_context(|| json_variable(&config)),
+        "json" => Ok(json_settings(&config)),
         "otlp" => otlp::settings(&config.telemetry),
         _ => Ok(Given::new(json!({}), Grants::default())),
     })
@@ -70,11 +70,9 @@ fn json_variable(config: &ExporterConfig) -> String {
     format!("TRACE_JSON_OUTPUT_DIR={}", config.json_dir.display())
 }
 
-fn json_settings(config: &ExporterConfig) -> anyhow::Result<Given> {
+fn json_settings(config: &ExporterConfig) -> Given {
     let dir = &config.json_dir;
-    std::fs::create_dir_all(dir).context("the directory cannot be made")?;
     let why = if config.json_dir_is_default { "the default; TRACE_JSON_OUTPUT_DIR chooses another" } else { "TRACE_JSON_OUTPUT_DIR" };
-    tracing::info!(dir = %dir.display(), mode = config.json_mode, "JSON is written here ({why})");
     let settings = json!({
         "dir": JSON_GUEST_DIR,
         "mode": config.json_mode,
@@ -89,6 +87,11 @@ fn json_settings(config: &ExporterConfig) -> anyhow::Result<Given> {
         }],
         ..Grants::default()
     };
-    // The plugin knows its directory by another name than who configured it.
-    Ok(Given::new(settings, grants).by(json_variable(config)))
+    Given {
+        // The plugin knows its directory by another name than who configured it.
+        told_by: Some(json_variable(config)),
+        makes: Some(dir.clone()),
+        note: Some(format!("JSON is written to {} ({why}), mode {:?}", dir.display(), config.json_mode)),
+        ..Given::new(settings, grants)
+    }
 }

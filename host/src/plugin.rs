@@ -64,7 +64,7 @@ pub use grants::{DirGrant, Grants, HttpGrant};
 pub use instance::Instance;
 pub use library::{Bundled, Found, Library, Source};
 pub use limits::{Limit, Limits, Quantity};
-pub use loader::{Given, Settings};
+pub use loader::{Given, Settings, Terms};
 pub use manager::{Manager, Means};
 pub use manifest::Manifest;
 #[cfg(any(test, feature = "fuzz"))]

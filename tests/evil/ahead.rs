@@ -4,34 +4,16 @@ mod later {
     include!(concat!(env!("OUT_DIR"), "/later.rs"));
 }
 
-use later::exports::meshtrace::plugin::trace_exporter::{Description, Guest, Outcome};
 use later::meshtrace::plugin::host_log::{self, Level};
 use later::meshtrace::plugin::traces;
+use later::meshtrace::plugin::types::Outcome;
 
-struct Ahead;
-
-impl Guest for Ahead {
-    fn describe() -> Description {
-        Description {
-            name: "ahead".into(),
-            version: "1".into(),
-            config_schema: String::new(),
-            parallel: false,
-        }
-    }
-
-    fn init(_config: String) -> Result<(), String> {
-        Ok(())
-    }
-
+evil::bare!(
+    later,
+    trace_exporter,
+    "ahead",
     fn export_batch() -> Outcome {
         host_log::log(Level::Info, &format!("took {} traces", traces::count()));
         Outcome::Delivered
     }
-
-    fn flush() -> Result<(), String> {
-        Ok(())
-    }
-}
-
-later::export!(Ahead with_types_in later);
+);

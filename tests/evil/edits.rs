@@ -4,26 +4,13 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../wit", world: "filter" });
 }
 
-use bindings::exports::meshtrace::plugin::trace_filter::{Decisions, Description, Guest};
 use bindings::meshtrace::plugin::traces;
-use bindings::meshtrace::plugin::types::{Edit, EditField, EditTarget, Value};
+use bindings::meshtrace::plugin::types::{Decisions, Edit, EditField, EditTarget, Value};
 
-struct Edits;
-
-impl Guest for Edits {
-    fn describe() -> Description {
-        Description {
-            name: "edits".into(),
-            version: "1".into(),
-            config_schema: String::new(),
-            parallel: false,
-        }
-    }
-
-    fn init(_config: String) -> Result<(), String> {
-        Ok(())
-    }
-
+evil::bare!(
+    bindings,
+    trace_filter,
+    "edits",
     fn decide() -> Result<Decisions, String> {
         Ok(Decisions {
             codes: vec![0; traces::count() as usize],
@@ -36,10 +23,4 @@ impl Guest for Edits {
             }],
         })
     }
-
-    fn flush() -> Result<(), String> {
-        Ok(())
-    }
-}
-
-bindings::export!(Edits with_types_in bindings);
+);

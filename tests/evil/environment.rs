@@ -14,7 +14,7 @@ impl Exporter for Environment {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "environment") {
             let found: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).chain(std::env::args()).collect();
             log!(Level::Info, "found {found:?}");
         }

@@ -17,7 +17,7 @@ impl Exporter for Escape {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "escape") {
             for path in ["/etc/passwd", "/in/../outside", "/in/link", "/in/dir/outside", "/in/deep/../../outside", "/in/inside"] {
                 log!(Level::Info, "read {path}: {}", evil::kind(&fs::read(path)));
             }

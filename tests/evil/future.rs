@@ -4,32 +4,14 @@ mod later {
     include!(concat!(env!("OUT_DIR"), "/later.rs"));
 }
 
-use later::exports::meshtrace::plugin::trace_exporter::{Description, Guest, Outcome};
 use later::meshtrace::plugin::traces;
+use later::meshtrace::plugin::types::Outcome;
 
-struct Future;
-
-impl Guest for Future {
-    fn describe() -> Description {
-        Description {
-            name: "future".into(),
-            version: "1".into(),
-            config_schema: String::new(),
-            parallel: false,
-        }
-    }
-
-    fn init(_config: String) -> Result<(), String> {
-        Ok(())
-    }
-
+evil::bare!(
+    later,
+    trace_exporter,
+    "future",
     fn export_batch() -> Outcome {
         Outcome::Retry(traces::tomorrow())
     }
-
-    fn flush() -> Result<(), String> {
-        Ok(())
-    }
-}
-
-later::export!(Future with_types_in later);
+);

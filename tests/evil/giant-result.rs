@@ -1,4 +1,4 @@
-//! Answers an attack with a reason of 17 MiB, and a trace whose root operation is `long` with one of 10 KB.
+//! Answers an attack with a reason of 17 MiB.
 
 use meshtrace_plugin::{Batch, Description, Exporter, Outcome, export_exporter};
 
@@ -14,11 +14,10 @@ impl Exporter for GiantResult {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        match batch.traces().map(|trace| trace.root_name().to_owned()).find(|name| name == evil::ATTACK || name == "long") {
-            Some(name) if name == "long" => Outcome::Rejected("no ".repeat(3_400)),
-            Some(_) => Outcome::Rejected("no".repeat(17 << 19)),
-            None => evil::take_all(batch),
+        if evil::is_attack(batch, "giant-result") {
+            return Outcome::Rejected("no".repeat(17 << 19));
         }
+        evil::take_all(batch)
     }
 }
 

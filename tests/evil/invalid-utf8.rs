@@ -14,7 +14,7 @@ impl Exporter for InvalidUtf8 {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "invalid-utf8") {
             // SAFETY: none. Nothing here reads it as text; whether the host does is what is asked.
             return Outcome::Rejected(unsafe { String::from_utf8_unchecked(vec![b'a', 0xff, 0xfe]) });
         }

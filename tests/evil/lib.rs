@@ -2,17 +2,15 @@
 
 pub mod torture;
 
+use std::collections::HashSet;
 use std::io;
 
-use meshtrace_plugin::{Batch, Level, Outcome, Trace, log};
+use meshtrace_plugin::{Batch, Level, Outcome, RowOutcome, Trace, log};
 
-/// The root operation of a trace at which most attack.
-pub const ATTACK: &str = "attack";
-
-/// Whether one of the traces is an attack.
+/// Whether one of the traces is an attack: its root operation is the guest's name. So many attackers can see the same traces.
 #[must_use]
-pub fn is_attack(batch: &Batch) -> bool {
-    batch.traces().any(|trace| trace.root_name() == ATTACK)
+pub fn is_attack(batch: &Batch, name: &str) -> bool {
+    batch.traces().any(|trace| trace.root_name() == name)
 }
 
 /// What came of a try, in the words of the language.
@@ -31,4 +29,51 @@ pub fn took(trace: &Trace<'_>) {
 pub fn take_all(batch: &Batch) -> Outcome {
     batch.traces().for_each(|trace| took(&trace));
     Outcome::Delivered
+}
+
+/// The traces that a guest has met.
+#[derive(Debug, Default)]
+pub struct Met(HashSet<String>);
+
+impl Met {
+    /// Whether this one is met for the first time.
+    pub fn is_new(&mut self, trace: &Trace<'_>) -> bool {
+        self.0.insert(trace.id_text().to_owned())
+    }
+
+    /// Takes all traces but those that `refuse` has an answer to.
+    pub fn take_all_but(&mut self, batch: &Batch, refuse: impl Fn(&mut Met, &Trace<'_>) -> Option<RowOutcome>) -> Outcome {
+        Outcome::all_but(batch.traces().filter_map(|trace| refuse(self, &trace)).collect())
+    }
+}
+
+/// A guest that is made of bare bindings, for what the SDK would not do: `call` is its only one that does something.
+#[macro_export]
+macro_rules! bare {
+    ($bindings:ident, $interface:ident, $name:literal, fn $call:ident() -> $answer:ty $body:block) => {
+        struct Bare;
+
+        impl $bindings::exports::meshtrace::plugin::$interface::Guest for Bare {
+            fn describe() -> $bindings::exports::meshtrace::plugin::$interface::Description {
+                $bindings::exports::meshtrace::plugin::$interface::Description {
+                    name: $name.into(),
+                    version: "1".into(),
+                    config_schema: String::new(),
+                    parallel: false,
+                }
+            }
+
+            fn init(_config: String) -> Result<(), String> {
+                Ok(())
+            }
+
+            fn $call() -> $answer $body
+
+            fn flush() -> Result<(), String> {
+                Ok(())
+            }
+        }
+
+        $bindings::export!(Bare with_types_in $bindings);
+    };
 }

@@ -14,7 +14,7 @@ impl Exporter for LogFlood {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "log-flood") {
             let line = "x".repeat(1_000);
             (0..100_000).for_each(|_| log(Level::Info, &line));
             (0..100_000).for_each(|_| println!("{line}"));

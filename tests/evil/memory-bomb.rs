@@ -16,7 +16,7 @@ impl Exporter for MemoryBomb {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        while evil::is_attack(batch) {
+        while evil::is_attack(batch, "memory-bomb") {
             assert_ne!(memory_grow::<0>(1), usize::MAX, "no more memory");
         }
         evil::take_all(batch)

@@ -16,7 +16,7 @@ impl Exporter for Pollables {
 
     fn export(&mut self, batch: &Batch) -> Outcome {
         let mut hoard = Vec::new();
-        while evil::is_attack(batch) {
+        while evil::is_attack(batch, "pollables") {
             hoard.push(subscribe_duration(u64::MAX));
         }
         evil::take_all(batch)

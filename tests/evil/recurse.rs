@@ -16,7 +16,7 @@ impl Exporter for Recurse {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "recurse") {
             black_box(deeper(1));
         }
         evil::take_all(batch)

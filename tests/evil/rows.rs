@@ -14,7 +14,7 @@ impl Exporter for Rows {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "rows") {
             return Outcome::Partial(vec![RowOutcome::reject(4_000_000_000, "which one?")]);
         }
         evil::take_all(batch)

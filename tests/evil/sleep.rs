@@ -16,7 +16,7 @@ impl Exporter for Sleep {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "sleep") {
             std::thread::sleep(Duration::from_secs(3_600));
         }
         evil::take_all(batch)

@@ -16,7 +16,7 @@ impl Exporter for Sockets {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        if evil::is_attack(batch) {
+        if evil::is_attack(batch, "sockets") {
             let tcp = TcpStream::connect("127.0.0.1:6379").map(drop);
             let udp = UdpSocket::bind("0.0.0.0:0").map(drop);
             let name = ("example.com", 443).to_socket_addrs().map(|found| found.count());

@@ -1,4 +1,4 @@
-//! Loops for ever at a trace whose root operation is `spin`, and takes all others.
+//! Loops for ever at an attack.
 
 use meshtrace_plugin::{Batch, Description, Exporter, Outcome, export_exporter};
 
@@ -14,7 +14,7 @@ impl Exporter for Spin {
     }
 
     fn export(&mut self, batch: &Batch) -> Outcome {
-        while batch.traces().any(|trace| trace.root_name() == "spin") {
+        while evil::is_attack(batch, "spin") {
             std::hint::black_box(());
         }
         evil::take_all(batch)

@@ -4,25 +4,13 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../wit", world: "filter" });
 }
 
-use bindings::exports::meshtrace::plugin::trace_filter::{Decisions, Description, Guest};
 use bindings::meshtrace::plugin::traces;
+use bindings::meshtrace::plugin::types::Decisions;
 
-struct Verdicts;
-
-impl Guest for Verdicts {
-    fn describe() -> Description {
-        Description {
-            name: "verdicts".into(),
-            version: "1".into(),
-            config_schema: String::new(),
-            parallel: false,
-        }
-    }
-
-    fn init(_config: String) -> Result<(), String> {
-        Ok(())
-    }
-
+evil::bare!(
+    bindings,
+    trace_filter,
+    "verdicts",
     fn decide() -> Result<Decisions, String> {
         Ok(Decisions {
             codes: vec![2; traces::count() as usize + 1],
@@ -31,10 +19,4 @@ impl Guest for Verdicts {
             edits: Vec::new(),
         })
     }
-
-    fn flush() -> Result<(), String> {
-        Ok(())
-    }
-}
-
-bindings::export!(Verdicts with_types_in bindings);
+);

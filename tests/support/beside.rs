@@ -8,12 +8,20 @@ use serde_json::{Value, json};
 use super::events::assert_whole;
 use super::eventually;
 use super::host::{Host, HostBuilder};
+use super::metrics::metrics;
 use super::plugin_dir::{PluginDir, plugin};
 use super::redis_server::RedisServer;
 
 /// A host with the json exporter and the statistics, and what is in this directory.
 pub fn host(redis: &RedisServer, plugins: &PluginDir) -> HostBuilder {
     HostBuilder::new(&redis.url()).set("MESHTRACE_PLUGIN_DIR", &plugins.path().display().to_string())
+}
+
+/// A host with all of that, and the filters that come with it: one takes secrets out, the other keeps all.
+pub fn host_with_filters(redis: &RedisServer, plugins: &PluginDir) -> HostBuilder {
+    plugins.put("redact.toml", "");
+    plugins.put("sampling.toml", "order = 10\n[config]\npolicies = [{ name = \"all\", type = \"always_sample\" }]\n");
+    host(redis, plugins)
 }
 
 /// Asks for `/health` again and again while something is done; it is always there, within two seconds.
@@ -57,10 +65,21 @@ pub fn assert_complete(host: &Host, mut ids: Vec<String>, attacks: &[&str]) {
     }
     ids.sort();
     assert_whole(&documents, &ids);
-    for name in ["json", "stats"] {
+    for name in ["json", "stats", "redact", "sampling"] {
         let bundled = plugin(host, name);
-        assert_eq!((&bundled["state"], &bundled["failures"]), (&json!("running"), &json!(0)), "{bundled}");
+        if !bundled.is_null() {
+            assert_eq!((&bundled["state"], &bundled["failures"]), (&json!("running"), &json!(0)), "{bundled}");
+        }
     }
+}
+
+/// How often a plugin has run into a limit. The metric says the same.
+#[track_caller]
+pub fn counted_hits(host: &Host, name: &str, limit: &str) -> u64 {
+    let series = format!("meshtrace_plugin_limit_hits_total{{plugin={name:?},limit={limit:?}}}");
+    let (before, counted, after) = (hits(&plugin(host, name), limit), metrics(host)[&series], hits(&plugin(host, name), limit));
+    assert!(before as f64 <= counted && counted <= after as f64, "{series} is {counted}, expected {before} to {after}");
+    after
 }
 
 /// How often a plugin has run into a limit.

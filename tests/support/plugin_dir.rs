@@ -32,12 +32,16 @@ impl PluginDir {
         self.dir.path().join("out")
     }
 
-    /// Puts a file there at once, as `mv` does.
+    /// Puts a file there at once, as `mv` does with one that was written a minute ago: nobody needs to wait for more of it.
     pub fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.put_written(name, content, Duration::from_secs(60));
+    }
+
+    /// Puts a file there at once that was written just now: more of it may come, so the host waits a moment.
+    pub fn put_new(&self, name: &str, content: impl AsRef<[u8]>) {
         self.put_written(name, content, Duration::ZERO);
     }
 
-    /// Puts a file there at once that was written so long ago: nobody needs to wait for more of it.
     pub fn put_written(&self, name: &str, content: impl AsRef<[u8]>, ago: Duration) {
         let ready = self.dir.path().join("ready");
         fs::write(&ready, content).expect("a file");

@@ -113,7 +113,13 @@ impl<'a> One<'a> {
     fn last_error(&self) -> Option<Cow<'a, str>> {
         let filters = |filter: &'a FilterSummary| filter.holding.as_deref().or(filter.last_error.as_deref());
         let of_traces = self.exporter.and_then(export::Summary::trouble).or(self.filter.and_then(filters));
-        of_traces.map(Cow::Borrowed).or_else(|| Some(Cow::Owned(self.record.counters.failures().1?.reason)))
+        of_traces.map(Cow::Borrowed).or_else(|| Some(Cow::Owned(self.record.counters.last_failure()?.reason)))
+    }
+
+    /// Calls that failed, with traces or for something else, and starts that did.
+    pub(super) fn failures(&self) -> u64 {
+        let with_traces = self.exporter.map(|exporter| exporter.failures).or(self.filter.map(|filter| filter.failures));
+        with_traces.unwrap_or(0) + self.record.counters.failures_beside()
     }
 
     /// Its own counters and gauges.

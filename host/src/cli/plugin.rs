@@ -2,8 +2,6 @@
 
 mod check;
 
-use std::path::PathBuf;
-
 use clap::{Arg, ArgMatches, Command};
 
 use super::{sources, with_settings_of};
@@ -33,8 +31,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     }
     // Required: the parser has seen to it.
     let Some(which) = matches.get_one::<String>("plugin") else { return Ok(()) };
-    let guarded: Vec<PathBuf> = [config.exporters.plugin_dir, config.exporters.cache_dir].into_iter().flatten().collect();
-    check::run(which, &mut library, &guarded)
+    check::run(which, &mut library, &config.exporters)
 }
 
 /// A line for each plugin; what is wrong with a `.toml` follows, indented.

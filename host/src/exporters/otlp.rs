@@ -20,13 +20,16 @@ pub fn settings(telemetry: &Telemetry) -> anyhow::Result<Given> {
     let endpoint = &telemetry.endpoint;
     // Who names the collector in this variable means it, wherever it is: beside us, mostly.
     let grant = HttpGrant::parse(&endpoint.authority, true).with_context(|| format!("TELEMETRY_ENDPOINT={}", endpoint.url))?;
-    tracing::info!(endpoint = endpoint.url, "traces are sent there (TELEMETRY_ENDPOINT)");
     let grants = Grants {
         http: vec![grant],
         env: vec![HEADERS.into()],
         ..Grants::default()
     };
-    Ok(Given::new(json!({ "endpoint": endpoint.url, "headers_env": HEADERS }), grants).by(format!("TELEMETRY_ENDPOINT={}", endpoint.url)))
+    Ok(Given {
+        told_by: Some(format!("TELEMETRY_ENDPOINT={}", endpoint.url)),
+        note: Some(format!("traces are sent to {} (TELEMETRY_ENDPOINT)", endpoint.url)),
+        ..Given::new(json!({ "endpoint": endpoint.url, "headers_env": HEADERS }), grants)
+    })
 }
 
 #[cfg(test)]

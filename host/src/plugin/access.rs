@@ -11,6 +11,8 @@ use super::{Counters, Denial, DirGrant, Setup};
 
 /// Bytes of a path or a name that are shown.
 const NAME_BYTES: usize = 256;
+/// Bytes of a place that are remembered: a guest may go down from handle to handle for ever.
+const PLACE_BYTES: usize = 1024;
 
 /// One instance's access to what is outside of it.
 pub(super) struct Access {
@@ -74,7 +76,8 @@ impl Access {
     pub fn place(&self, handle: u32, path: &str) -> String {
         let dir = self.held.get(&handle).map_or("", String::as_str);
         let path = visible(head(path, NAME_BYTES));
-        if path.starts_with('/') { path } else { format!("{}/{path}", dir.trim_end_matches('/')) }
+        let place = if path.starts_with('/') { path } else { format!("{}/{path}", dir.trim_end_matches('/')) };
+        if place.len() > PLACE_BYTES { format!("{}…", head(&place, PLACE_BYTES)) } else { place }
     }
 
     /// What the guest gets for what it tried at `place`.
@@ -92,5 +95,30 @@ impl Access {
             }
         }
         Ok(Err(code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_remembered_up_to_its_bound_however_deep_it_is() {
+        let mut access = Access {
+            plugin: "p".into(),
+            counters: Arc::default(),
+            dirs: Vec::new(),
+            has_environment: false,
+            held: HashMap::from([(1, "/out".to_owned())]),
+        };
+        assert_eq!(access.place(1, "a/b"), "/out/a/b");
+        for _ in 0..1_000 {
+            let place = access.place(1, "./././.");
+            access.holds(1, place);
+        }
+        let place = access.place(1, &"x".repeat(1_000));
+        assert!(place.starts_with("/out/./.") && place.ends_with('…') && place.len() <= PLACE_BYTES + '…'.len_utf8(), "{place}");
+        let hidden = access.place(1, &format!("/{}", "\u{202e}".repeat(1_000)));
+        assert!(hidden.len() <= PLACE_BYTES + '…'.len_utf8(), "{hidden}");
     }
 }

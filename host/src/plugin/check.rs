@@ -8,7 +8,7 @@ use anyhow::bail;
 use tokio::runtime::Handle as Runtime;
 
 use super::running::Running;
-use super::{About, Cache, Compiler, Counters, Found, Grants, Kind, Manifest, Setup, component};
+use super::{About, Cache, Compiler, Counters, Found, Grants, Kind, Manifest, Settings, Setup, Terms, component};
 
 /// What a component is, and what it would like to do.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Checked {
     pub has_state: bool,
     /// What it imports that is denied unless granted. Toolchains import what is never called.
     pub needs: BTreeSet<Need>,
+    /// On which terms it would start.
+    pub terms: Terms,
 }
 
 /// Something that a plugin has to be granted.
@@ -86,15 +88,25 @@ impl Need {
 ///
 /// # Errors
 /// Why this host does not take it, in words for the operator.
-pub fn check(compiler: &Compiler, runtime: &Runtime, guarded: &[PathBuf], name: &str, found: &Found) -> anyhow::Result<Checked> {
+pub fn check(
+    compiler: &Compiler,
+    runtime: &Runtime,
+    guarded: &[PathBuf],
+    settings: &Settings,
+    name: &str,
+    found: &Found,
+) -> anyhow::Result<Checked> {
     let manifest = found.manifest.clone().map_err(anyhow::Error::msg)?;
-    guard(name, manifest.grants.as_ref().unwrap_or(&Grants::default()), guarded)?;
+    let terms = Terms::new(name, &manifest, &found.source, settings)?;
+    if !terms.granted_by_settings {
+        guard(name, &terms.grants, guarded)?;
+    }
     let counters: Arc<Counters> = Arc::default();
     let wasm = found.source.read(&manifest.limits, &counters)?;
     let (component, _) = compiler.component(name, &wasm)?;
     let setup = Setup {
         name: name.into(),
-        config: manifest.config.clone().unwrap_or_else(|| "{}".into()),
+        config: terms.config.clone(),
         grants: Grants::default(),
         limits: manifest.limits.clone(),
         counters,
@@ -112,6 +124,7 @@ pub fn check(compiler: &Compiler, runtime: &Runtime, guarded: &[PathBuf], name: 
         reports: component.exports.has_report(),
         has_state: component.exports.has_state(),
         needs: imports.filter_map(|(name, _)| Need::of(name)).collect(),
+        terms,
     })
 }
 

@@ -96,7 +96,7 @@ impl Component {
     }
 }
 
-fn linker(engine: &Engine) -> anyhow::Result<Linker<GuestState>> {
+pub(super) fn linker(engine: &Engine) -> anyhow::Result<Linker<GuestState>> {
     let mut linker = Linker::new(&engine.wasmtime);
     let wasi = wasi::link(&mut linker);
     let http = wasi.and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker));

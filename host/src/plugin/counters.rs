@@ -18,13 +18,14 @@ pub struct Counters {
     denials: Mutex<BTreeMap<Denial, u64>>,
     calls: AtomicU64,
     call_nanos: AtomicU64,
-    failures: Mutex<(u64, Option<Failed>)>,
+    failures_beside: AtomicU64,
+    last_failure: Mutex<Option<Failed>>,
     memory_bytes: AtomicU64,
     /// Here, so that an instance that ends itself does not begin with a fresh one.
     log_budget: Mutex<LogBudget>,
 }
 
-/// A call that ended an instance.
+/// What ended an instance, or kept one from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// When.
@@ -85,19 +86,28 @@ impl Counters {
         (self.calls.load(Ordering::Relaxed), Duration::from_nanos(self.call_nanos.load(Ordering::Relaxed)))
     }
 
-    /// A call ended its instance.
+    /// A call that offered traces ended its instance. Who offered them counts it.
     pub(super) fn failed(&self, reason: &str) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.0 += 1;
-        failures.1 = Some(Failed {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Failed {
             at: SystemTime::now(),
             reason: reason.to_owned(),
         });
     }
 
-    /// Calls that ended their instance: how many, and the last of them.
-    pub fn failures(&self) -> (u64, Option<Failed>) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A start, or a call that offered no traces, failed. Nobody else counts it.
+    pub(super) fn failed_beside(&self, reason: &str) {
+        self.failures_beside.fetch_add(1, Ordering::Relaxed);
+        self.failed(reason);
+    }
+
+    /// Failures that no stage knows of: of starts in place of an instance that has ended, of `flush`, `snapshot`, `report` and `restore`.
+    pub fn failures_beside(&self) -> u64 {
+        self.failures_beside.load(Ordering::Relaxed)
+    }
+
+    /// What ended an instance last.
+    pub fn last_failure(&self) -> Option<Failed> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The linear memory of all instances together, bytes.

@@ -55,6 +55,28 @@ impl HttpGrant {
             .context("expected a host or an address with a port, such as \"api.example.com:443\", \"10.0.0.7:4318\" or \"[::1]:4318\"")?;
         Ok(HttpGrant { host, port, private })
     }
+
+    /// `host:port`, an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        let HttpGrant { host, port, private: _ } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// As an entry of `http` in `[permissions]`.
+    pub(super) fn entry(&self) -> String {
+        let authority = self.authority();
+        if self.private { format!("{{ host = {authority:?}, private = true }}") } else { format!("{authority:?}") }
+    }
+}
+
+impl DirGrant {
+    /// As an entry of `dirs` in `[permissions]`.
+    pub(super) fn entry(&self) -> String {
+        let DirGrant { host, guest, write } = self;
+        let named = if *guest == host.to_string_lossy() { String::new() } else { format!(", as = {guest:?}") };
+        let access = if *write { ", access = \"write\"" } else { "" };
+        format!("{{ path = {host:?}{named}{access} }}")
+    }
 }
 
 impl Grants {

@@ -7,6 +7,7 @@ mod address;
 mod body;
 mod connect;
 mod destination;
+mod lease;
 mod pool;
 mod rules;
 
@@ -16,14 +17,14 @@ use std::sync::Arc;
 use http::{Method, Request, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use self::body::{Answer, Lease, Outgoing, Pause};
-use self::connect::{Resolve, System, earlier};
+use self::body::{Answer, Outgoing, Pause};
+use self::connect::{Connection, Resolve, System, earlier};
 use self::destination::{Destination, Host};
+use self::lease::{Held, Lease};
 use self::pool::Pool;
 use self::rules::Rules;
 use super::{Counters, Denial, Grants, Limit, Limits};
@@ -127,19 +128,14 @@ impl Client {
                 return Err(Error::HttpResponseTimeout);
             }
         };
-        let lease = Lease {
-            connection,
-            destination,
-            pool: Arc::clone(&self.pool),
-            permit,
-        };
+        let held = Held { connection, destination, permit };
+        let lease = Lease::new(held, until, &self.pool, Arc::clone(&self.counters));
         let response = response.map(|incoming| {
             let mut answer = Answer {
                 incoming,
                 lease: Some(lease),
                 left: self.limits.http_response_bytes,
                 max: self.limits.http_response_bytes,
-                over: Box::pin(sleep_until(until)),
                 pause: options.between_bytes_timeout.and_then(Pause::new),
                 counters: Arc::clone(&self.counters),
             };
@@ -166,7 +162,7 @@ impl Client {
         destination: &Destination,
         options: RequestOptions,
         until: Instant,
-    ) -> Result<(http::Response<Incoming>, SendRequest<WasiBody>), Error> {
+    ) -> Result<(http::Response<Incoming>, Connection), Error> {
         loop {
             let waiting = self.pool.take(destination);
             let waited = waiting.is_some();
@@ -175,10 +171,10 @@ impl Client {
                 None => self.connect(destination, earlier(until, options.connect_timeout)).await?,
             };
             // One that waited may have been closed by the other side just now.
-            if connection.ready().await.is_err() && waited {
+            if connection.sender.ready().await.is_err() && waited {
                 continue;
             }
-            let sent = timeout_at(earlier(until, options.first_byte_timeout), connection.try_send_request(request));
+            let sent = timeout_at(earlier(until, options.first_byte_timeout), connection.sender.try_send_request(request));
             match sent.await.map_err(|_| Error::ConnectionReadTimeout)? {
                 Ok(response) => return Ok((response, connection)),
                 // Comes back only if nothing of it was sent.
@@ -190,7 +186,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self, destination: &Destination, until: Instant) -> Result<SendRequest<WasiBody>, Error> {
+    async fn connect(&self, destination: &Destination, until: Instant) -> Result<Connection, Error> {
         let found = timeout_at(until, connect::addresses(&*self.resolver, destination)).await.unwrap_or(Err(Error::DnsTimeout))?;
         let admitted = self.rules.admitted(destination, found).map_err(|denial| self.deny(denial, Error::DestinationIpProhibited))?;
         connect::connect(&self.pool, destination, &admitted, until).await

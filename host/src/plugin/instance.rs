@@ -88,16 +88,31 @@ impl Instance {
     /// Calls the running instance, which is started first if the last one ended. A call that fails ends the instance.
     fn call<T>(
         &mut self,
-        moment: &'static str,
+        moment: Moment,
         call: impl AsyncFnOnce(&Guest, &mut Store<GuestState>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let running = match self.running.take() {
             Some(running) => running,
             None => self.begin().map_err(CallError::NotStarted)?,
         };
-        let (running, value) = running.call(&self.setup, Moment::Usual(moment), call).map_err(CallError::Failed)?;
+        let (running, value) = running.call(&self.setup, moment, call).map_err(CallError::Failed)?;
         self.running = Some(running);
         Ok(value)
+    }
+
+    /// Calls it for something else than traces. That it could not be started for that is counted as well.
+    fn ask<T>(
+        &mut self,
+        name: &'static str,
+        call: impl AsyncFnOnce(&Guest, &mut Store<GuestState>) -> wasmtime::Result<T>,
+    ) -> Result<T, String> {
+        self.call(Moment::Beside(name), call).map_err(|error| match error {
+            CallError::NotStarted(reason) => {
+                self.setup.counters.failed_beside(&reason);
+                reason
+            }
+            CallError::Failed(reason) => reason,
+        })
     }
 
     /// Keeps the plugin's state, if it has one and some time has passed.
@@ -113,7 +128,7 @@ impl Instance {
     }
 
     fn take_state(&mut self) -> Result<(), String> {
-        self.kept = self.call("snapshot", async |guest, store| guest.snapshot(store).await).map_err(CallError::text)?;
+        self.kept = self.ask("snapshot", async |guest, store| guest.snapshot(store).await)?;
         Ok(())
     }
 }
@@ -137,7 +152,7 @@ impl Exporter for Instance {
     fn export(&mut self, batch: &Arc<TraceBatch>) -> Outcome {
         let rows = batch.traces().len();
         let batch = Arc::clone(batch);
-        let outcome = self.call("export-batch", async |guest, store| {
+        let outcome = self.call(Moment::Traces("export-batch"), async |guest, store| {
             store.data_mut().batch = Some(batch);
             guest.export_batch(store).await
         });
@@ -146,7 +161,10 @@ impl Exporter for Instance {
                 self.keep();
                 convert::outcome(outcome, rows, self.setup.reader())
             }
-            Err(CallError::NotStarted(reason)) => Outcome::NotStarted(reason),
+            Err(CallError::NotStarted(reason)) => {
+                self.setup.counters.failed_beside(&reason);
+                Outcome::NotStarted(reason)
+            }
             Err(CallError::Failed(reason)) => Outcome::Failed(reason),
         }
     }
@@ -155,7 +173,7 @@ impl Exporter for Instance {
 impl Filter for Instance {
     fn decide(&mut self, batch: &Arc<TraceBatch>) -> Result<Decisions, String> {
         let given = Arc::clone(batch);
-        let decided = self.call("decide", async |guest, store| {
+        let decided = self.call(Moment::Traces("decide"), async |guest, store| {
             store.data_mut().batch = Some(given);
             guest.decide(store).await
         });
@@ -174,12 +192,12 @@ impl Resident for Instance {
         if self.running.is_none() {
             return Ok(());
         }
-        let said = self.call("flush", async |guest, store| guest.flush(store).await).map_err(CallError::text)?;
+        let said = self.ask("flush", async |guest, store| guest.flush(store).await)?;
         said.map_err(|reason| self.setup.reader().read(reason))
     }
 
     fn report(&mut self) -> Result<Option<String>, String> {
-        let said = self.call("report", async |guest, store| guest.report(store).await).map_err(CallError::text)?;
+        let said = self.ask("report", async |guest, store| guest.report(store).await)?;
         said.transpose().map_err(|reason| self.setup.reader().read(reason))
     }
 
@@ -207,3 +225,6 @@ impl Resident for Instance {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,81 +3,26 @@
 //! An instance is named by its `NAME.toml`, or else by its `NAME.wasm`. A component that some `.toml` names is an instance of its own only if
 //! it has a `.toml` of its own.
 
+mod files;
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+pub(super) use self::files::Identity;
+pub use self::files::Stamp;
+use self::files::{files, read_at_most};
+use self::source::source;
+pub use self::source::{Bundled, Source};
 use super::manifest::{self, Manifest};
-use super::{Counters, Limit, Limits};
 
-/// Components that the host carries. They are ordinary plugins: whoever reads their source learns how to write one.
-pub struct Bundled;
-
-impl Bundled {
-    const ALL: [(&'static str, &'static [u8]); 6] = [
-        ("console", include_bytes!(concat!(env!("OUT_DIR"), "/console.wasm"))),
-        ("json", include_bytes!(concat!(env!("OUT_DIR"), "/json.wasm"))),
-        ("otlp", include_bytes!(concat!(env!("OUT_DIR"), "/otlp.wasm"))),
-        ("redact", include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm"))),
-        ("sampling", include_bytes!(concat!(env!("OUT_DIR"), "/sampling.wasm"))),
-        ("stats", include_bytes!(concat!(env!("OUT_DIR"), "/stats.wasm"))),
-    ];
-
-    /// The names of the bundled plugins.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.iter().map(|(name, _)| *name)
-    }
-
-    /// The bundled component called `name`.
-    pub(super) fn bytes(name: &str) -> Option<&'static [u8]> {
-        Self::ALL.iter().find(|(own, _)| *own == name).map(|(_, bytes)| *bytes)
-    }
-}
-
-/// What tells one state of a file from another without reading it. A file that a symbolic link leads to is looked at, not the link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    path: PathBuf,
-    bytes: u64,
-    file: (u64, u64),
-    changed: (i64, i64),
-    /// When the content was last written, as far as the file system tells.
-    written: Option<SystemTime>,
-}
-
-impl Stamp {
-    fn of(path: &Path, metadata: &Metadata) -> Stamp {
-        Stamp {
-            path: path.to_owned(),
-            bytes: metadata.len(),
-            file: (metadata.dev(), metadata.ino()),
-            // Of the inode, since a copy may keep the time of the content.
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            written: metadata.modified().ok(),
-        }
-    }
-
-    /// Whether nothing has been written to it for so long: a file that was finished elsewhere and moved here.
-    fn is_older_than(&self, age: Duration) -> bool {
-        self.written.and_then(|written| written.elapsed().ok()).is_some_and(|own| own >= age)
-    }
-}
-
-/// Where an instance's component is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Within the host.
-    Bundled(String),
-    /// In the plugin directory.
-    File(Stamp),
-    /// Nowhere, and where it was looked for.
-    Missing(String),
-}
+/// A state of a component's file is loaded when it has lasted this long. One that is not whole is refused.
+const SETTLES: Duration = Duration::from_millis(300);
+/// The same for a `.toml`, of which the first lines may well be understood by themselves.
+const TOML_SETTLES: Duration = Duration::from_secs(1);
 
 /// An instance as the plugin directory defines it.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,13 +58,25 @@ impl Found {
         })
     }
 
-    /// Whether none of its files has been written to for so long.
-    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+    /// Whether it may be a filter, see [`Source::may_be_filter`].
+    pub(super) fn may_be_filter(&self) -> bool {
+        self.manifest.as_ref().is_ok_and(|manifest| self.source.may_be_filter(&manifest.limits))
+    }
+
+    /// Whether a file that defines this is missing in what `now` defines the same name.
+    pub(super) fn has_lost(&self, now: &Found) -> bool {
+        let is_in_directory = |found: &Found| found.toml.is_some() || matches!(found.source, Source::File(_));
+        self.toml.is_some() && now.toml.is_none() || is_in_directory(self) && !is_in_directory(now)
+    }
+
+    /// Whether each of its files has been as it is for long enough: it is known to have `lasted`, or to have been written that long ago.
+    pub(super) fn has_settled(&self, lasted: Duration) -> bool {
         let component = match &self.source {
             Source::File(stamp) => Some(stamp),
             Source::Bundled(_) | Source::Missing(_) => None,
         };
-        self.toml.iter().chain(component).all(|stamp| stamp.is_older_than(age))
+        let settled = |stamp: &Stamp, time: Duration| lasted >= time || stamp.is_older_than(time);
+        component.is_none_or(|stamp| settled(stamp, SETTLES)) && self.toml.as_ref().is_none_or(|stamp| settled(stamp, TOML_SETTLES))
     }
 }
 
@@ -141,6 +98,8 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     dir: Option<PathBuf>,
+    /// Which directory that was when it was last looked at.
+    identity: Option<Identity>,
     /// The manifests as they were last read.
     read: BTreeMap<String, Read>,
     /// The manifests as they were last understood, lest a broken one makes its component look like an instance of its own.
@@ -161,12 +120,18 @@ impl Library {
         self.dir.as_deref()
     }
 
+    /// Which directory it was at the last look.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity.clone()
+    }
+
     /// What the directory defines, by instance name; empty when there is none.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn look(&mut self) -> anyhow::Result<BTreeMap<String, Found>> {
         let Some(dir) = self.dir.clone() else { return Ok(BTreeMap::new()) };
+        self.identity = Identity::of(&dir);
         let files = files(&dir).with_context(|| format!("MESHTRACE_PLUGIN_DIR={}: the directory cannot be read", dir.display()))?;
         let mut found = BTreeMap::new();
         let mut used = BTreeSet::new();
@@ -222,78 +187,13 @@ impl Library {
     }
 }
 
-/// The files that may define instances, by name. Hidden files, such as editors and mounts leave behind, are none; nor are names that are not UTF-8.
-fn files(dir: &Path) -> io::Result<BTreeMap<String, Stamp>> {
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let stem = name.strip_suffix(".wasm").or_else(|| name.strip_suffix(".toml")).unwrap_or_default();
-        if stem.is_empty() || name.starts_with('.') {
-            continue;
-        }
-        // A link that leads nowhere, or a file that has just gone, is as good as none.
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        if metadata.is_file() {
-            files.insert(name.to_owned(), Stamp::of(&path, &metadata));
-        }
-    }
-    Ok(files)
-}
-
 fn read_manifest(toml: &Stamp) -> Result<Manifest, String> {
     let wrong = |why: String| format!("{}: {why}", toml.path.display());
-    if toml.bytes > manifest::MAX_BYTES {
-        return Err(wrong(format!("it has {} bytes; at most {} are read", toml.bytes, manifest::MAX_BYTES)));
-    }
-    let text = std::fs::read_to_string(&toml.path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-    Manifest::parse(&text).map_err(|error| wrong(format!("{error:#}").trim_end().to_owned()))
-}
-
-/// Where the component of the instance `name` is.
-fn source(name: &str, component: Option<&str>, files: &BTreeMap<String, Stamp>) -> Source {
-    let file = component.map_or_else(|| format!("{name}.wasm"), str::to_owned);
-    if let Some(stamp) = files.get(&file) {
-        return Source::File(stamp.clone());
-    }
-    let bundled = component.unwrap_or(name);
-    if Bundled::bytes(bundled).is_some() {
-        return Source::Bundled(bundled.to_owned());
-    }
-    let looked = if component.is_some() { "component names it" } else { "component would name another" };
-    Source::Missing(format!("there is neither a file {file} in the plugin directory nor a bundled plugin {bundled:?} ({looked})"))
-}
-
-impl Source {
-    /// The component's bytes.
-    ///
-    /// # Errors
-    /// Why they cannot be had.
-    pub fn read(&self, limits: &Limits, counters: &Counters) -> anyhow::Result<std::borrow::Cow<'static, [u8]>> {
-        match self {
-            Source::Bundled(name) => Ok(Bundled::bytes(name).with_context(|| format!("there is no bundled plugin {name:?}"))?.into()),
-            Source::Missing(why) => Err(anyhow::anyhow!("{why}")),
-            Source::File(stamp) => {
-                // Looked at again: a file that grows is not to fill the memory.
-                let bytes = std::fs::metadata(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.len();
-                if bytes > limits.component_bytes as u64 {
-                    counters.hit(Limit::ComponentBytes);
-                    let limit = limits.words(Limit::ComponentBytes);
-                    anyhow::bail!("{} has {bytes} bytes, more than its limit of {limit}", stamp.path.display());
-                }
-                Ok(std::fs::read(&stamp.path).with_context(|| format!("{} cannot be read", stamp.path.display()))?.into())
-            }
-        }
-    }
-
-    /// For people.
-    pub fn describe(&self) -> String {
-        match self {
-            Source::Bundled(name) => format!("bundled {name}"),
-            Source::File(stamp) => stamp.path.display().to_string(),
-            Source::Missing(_) => "missing".into(),
-        }
-    }
+    let unreadable = |error: &dyn std::fmt::Display| wrong(format!("it cannot be read: {error}"));
+    let bytes = read_at_most(&toml.path, manifest::MAX_BYTES).map_err(|error| unreadable(&error))?;
+    let bytes = bytes.ok_or_else(|| wrong(format!("it has more than {} bytes, and no more are read", manifest::MAX_BYTES)))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
+    Manifest::parse(&text).map_err(|error| wrong(format!("{error:#}")))
 }
 
 #[cfg(test)]

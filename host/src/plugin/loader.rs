@@ -1,5 +1,8 @@
 //! From a definition to something that runs: read, compiled, started beside what runs under the name, and put in its place.
 
+mod given;
+mod place;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -7,49 +10,17 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use tokio::runtime::Handle as Runtime;
 
-use super::library::{Found, Source};
+pub use self::given::{Given, Settings, Terms};
+use self::place::default_on_failure;
+use super::library::Found;
 use super::manifest::Manifest;
 use super::registry::{Loaded, Moment, Registry};
-use super::{Compiler, Grants, Instance, Kind, Setup, check, component};
-use crate::export::{self, Exporter, Member, Terms};
-use crate::filter::{self, Filter, FilterSummary, OnFailure, Slot};
-
-/// The bundled filter that takes secrets out.
-const REDACT: &str = "redact";
+use super::{Compiler, Instance, Kind, Setup, check, component};
+use crate::export::{self, Exporter, Member};
+use crate::filter::{self, Filter, Slot};
 
 /// What a swap may take beyond what the plugins' limits allow their calls.
 const SWAP_MARGIN: Duration = Duration::from_secs(10);
-
-/// What a plugin gets by its name, where its `.toml` says nothing else.
-pub type Settings = Box<dyn Fn(&str) -> anyhow::Result<Given> + Send + Sync>;
-
-/// What a plugin gets from the settings.
-#[derive(Debug, Clone)]
-pub struct Given {
-    /// A JSON object.
-    pub config: String,
-    /// What it may do.
-    pub grants: Grants,
-    /// The setting that it comes from, for messages.
-    pub told_by: Option<String>,
-}
-
-impl Given {
-    /// This config and these grants.
-    pub fn new(config: serde_json::Value, grants: Grants) -> Given {
-        Given {
-            config: config.to_string(),
-            grants,
-            told_by: None,
-        }
-    }
-
-    /// Says which setting it comes from, for messages: `VARIABLE=value`.
-    pub fn by(mut self, setting: String) -> Given {
-        self.told_by = Some(setting);
-        self
-    }
-}
 
 /// Loads plugins, for the manager.
 pub(super) struct Loader {
@@ -109,12 +80,12 @@ impl Loader {
             digest,
             error: anyhow::anyhow!(reason),
         })?;
-        match self.registry.loaded(name, loaded, begin.elapsed()) {
+        let before = self.registry.loaded(name, loaded, begin.elapsed());
+        match kind {
             // It has become something else.
-            Some(Kind::Exporter) if kind == Kind::Filter => self.exporters.remove(name),
-            // Only a host that stops refuses.
-            Some(Kind::Filter) if kind == Kind::Exporter => drop(self.filters.remove(name).await),
-            _ => {}
+            Kind::Filter if before == Some(Kind::Exporter) => self.exporters.remove(name),
+            Kind::Exporter => self.give_up_place(name).await,
+            Kind::Filter => {}
         }
         tracing::info!(
             plugin = name,
@@ -135,7 +106,7 @@ impl Loader {
                 let member = Member {
                     name: name.to_owned(),
                     exporters: instances.into_iter().map(|instance| Box::new(instance) as Box<dyn Exporter>).collect(),
-                    terms: Terms { required, queue, max_traces },
+                    terms: export::Terms { required, queue, max_traces },
                     within,
                 };
                 self.exporters.put(member).await
@@ -161,37 +132,6 @@ impl Loader {
         call_time + manifest.limits.init_time + SWAP_MARGIN
     }
 
-    /// Takes what runs under `name` out of the stage that it is for. A filter that everything has to pass leaves its place behind, and traces wait there,
-    /// unless that it goes is `meant`: its `.toml` switches it off.
-    pub async fn take_out(&self, name: &str, kind: Option<Kind>, meant: bool) {
-        let mut reason = if meant { "it is switched off" } else { "it is no longer in the plugin directory" };
-        let holds = |filter: &FilterSummary| *filter.name == *name && filter.on_failure == OnFailure::Hold;
-        // Only a host that stops refuses, and one that has no such filter.
-        match kind {
-            Some(Kind::Exporter) => self.exporters.remove(name),
-            Some(Kind::Filter) if !meant && self.filters.summaries().iter().any(holds) => {
-                reason = "it is no longer in the plugin directory; traces wait for it, since its on-failure is \"hold\" (enabled = false lets them pass)";
-                drop(self.filters.missing(name, reason).await);
-            }
-            Some(Kind::Filter) | None => drop(self.filters.remove(name).await),
-        }
-        if kind.is_some() {
-            tracing::info!(plugin = name, reason, "plugin removed");
-        }
-        self.registry.removed(name, reason);
-    }
-
-    /// A filter that is to protect somebody and cannot be loaded has a place all the same, where traces wait for it.
-    async fn hold_place(&self, name: &str, found: &Found, reason: &str) {
-        let Ok(manifest) = &found.manifest else { return };
-        let bundled = matches!(&found.source, Source::Bundled(component) if component == REDACT);
-        let holds = manifest.on_failure == Some(OnFailure::Hold) || manifest.on_failure.is_none() && bundled;
-        let runs = self.registry.runs(name);
-        if holds && !runs {
-            drop(self.filters.put(Slot::missing(name, manifest.order, OnFailure::Hold, reason)).await);
-        }
-    }
-
     /// Everything up to instances that are ready to take over. Takes time.
     fn prepare(&self, name: &str, found: Found) -> Result<Prepared, Failure> {
         let mut digest = String::new();
@@ -212,19 +152,10 @@ impl Loader {
         reached(Moment::Compiling);
         let (component, origin) = self.compiler.component(name, &wasm)?;
         reached(Moment::Starting);
-        let Given { config, grants, told_by } = match (manifest.config.clone(), manifest.grants.clone()) {
-            (Some(config), Some(grants)) => Given { config, grants, told_by: None },
-            (config, grants) => {
-                let given = (self.settings)(name)?;
-                Given {
-                    config: config.unwrap_or(given.config),
-                    grants: grants.unwrap_or(given.grants),
-                    told_by: given.told_by,
-                }
-            }
-        };
-        let trusted = manifest.grants.is_none() && matches!(found.source, Source::Bundled(_));
-        self.check(name, &grants, trusted)?;
+        let terms = Terms::new(name, &manifest, &found.source, &self.settings)?;
+        terms.prepare(name)?;
+        self.check(name, &terms)?;
+        let Terms { config, grants, told_by, .. } = terms;
         let setup = Setup {
             name: name.into(),
             config,
@@ -261,11 +192,11 @@ impl Loader {
 impl Loader {
     /// A plugin that could write where plugins, their `.toml` or their compiled code lie could grant itself everything. One that comes with the host
     /// and is told by the documented settings where to write is trusted not to.
-    fn check(&self, name: &str, grants: &Grants, trusted: bool) -> anyhow::Result<()> {
-        if !trusted {
-            return check::guard(name, grants, &self.guarded);
+    fn check(&self, name: &str, terms: &Terms) -> anyhow::Result<()> {
+        if !terms.granted_by_settings {
+            return check::guard(name, &terms.grants, &self.guarded);
         }
-        for (dir, guarded) in check::writes_into(grants, &self.guarded) {
+        for (dir, guarded) in check::writes_into(&terms.grants, &self.guarded) {
             let (dir, guarded) = (dir.display(), guarded.display());
             tracing::warn!(
                 plugin = name,
@@ -273,14 +204,6 @@ impl Loader {
             );
         }
         Ok(())
-    }
-}
-
-/// What a filter's failure means where its `.toml` does not say: whoever protects somebody fails closed; who only chooses does not stop the stream.
-fn default_on_failure(source: &Source) -> OnFailure {
-    match source {
-        Source::Bundled(name) if name == "sampling" => OnFailure::Pass,
-        _ => OnFailure::Hold,
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! A state of a file is loaded when it has not changed for a moment, so a slow copy is not read half; if it was after all, the plugin
 //! that runs is not touched, and the next state is loaded in its turn. What vanishes is taken out only when it stays away, and not at all while
-//! its `.toml` is there, or while the directory itself is away.
+//! its `.toml` is there, or while the directory itself is away. One that was replaced, or lost everything at once, is doubted for a while.
+
+mod directory;
+mod means;
+mod slot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,46 +14,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::directory::Directory;
+pub use self::means::Means;
+use self::slot::{Absence, Slot, Step};
 use super::library::{Bundled, Found, Library, Source};
-use super::loader::{Failure, Loader, Settings, is_required};
+use super::loader::{Failure, Loader, is_required};
 use super::manifest::Manifest;
-use super::registry::Registry;
 use super::watch::Watch;
 use super::{Cache, Compiler, Engine, Kind};
-use crate::{export, filter};
 
-/// A state of a file is loaded when it has lasted this long.
-const SETTLES: Duration = Duration::from_millis(300);
-/// What is gone is taken out when it has stayed away this long.
-const GONE: Duration = Duration::from_secs(2);
 /// While something is about to settle, it is looked at this often.
 const SOON: Duration = Duration::from_millis(100);
 /// One notice seldom comes alone: this long after one it is looked.
 const TOGETHER: Duration = Duration::from_millis(20);
-
-/// What the manager works with.
-pub struct Means {
-    /// The plugin directory.
-    pub library: Library,
-    /// Where compiled code is kept, if anywhere.
-    pub cache_dir: Option<std::path::PathBuf>,
-    /// Plugins that run whatever lies there.
-    pub selected: BTreeSet<String>,
-    /// What plugins get by name.
-    pub settings: Settings,
-    /// Told of everything.
-    pub registry: Arc<Registry>,
-    /// Where exporters run.
-    pub exporters: export::Handle,
-    /// Where filters run.
-    pub filters: filter::Handle,
-    /// What runs waiting of guests.
-    pub runtime: Runtime,
-}
 
 /// Keeps what runs in step with the plugin directory.
 pub struct Manager {
@@ -57,6 +37,9 @@ pub struct Manager {
     selected: BTreeSet<String>,
     /// Those that are not to run, as their `.toml` says.
     switched_off: BTreeSet<String>,
+    directory: Directory,
+    /// The state of the directory at the last look.
+    state: u64,
     loader: Arc<Loader>,
     slots: BTreeMap<String, Slot>,
     jobs: JoinSet<(String, Done)>,
@@ -71,21 +54,10 @@ impl std::fmt::Debug for Manager {
 /// What a job came to.
 enum Done {
     Loaded(Result<Kind, Failure>),
-    Gone,
-}
-
-/// One name.
-#[derive(Debug, Default)]
-struct Slot {
-    /// What was loaded last, or tried to.
-    attempted: Option<Found>,
-    /// What was seen last, and since when it has been so.
-    seen: Option<(Found, Instant)>,
-    /// Whether it is being loaded or taken out.
-    busy: bool,
-    running: Option<Kind>,
-    gone_since: Option<Instant>,
-    kept: bool,
+    Gone {
+        /// Whether traces wait where a filter was.
+        place_left: bool,
+    },
 }
 
 impl Manager {
@@ -120,30 +92,41 @@ impl Manager {
             library,
             selected,
             switched_off: BTreeSet::new(),
+            directory: Directory::default(),
+            state: 0,
             loader: Arc::new(loader),
             slots: BTreeMap::new(),
             jobs: JoinSet::new(),
         })
     }
 
-    /// Loads everything there is. Returns when all of it runs.
+    /// Begins to load everything there is. Returns when all runs that the host cannot do without: whatever is `required`, and filters, since traces that
+    /// come before one have passed it. The rest is loaded while traces flow, so that nobody waits for a large component that is compiled.
     ///
     /// # Errors
-    /// The directory cannot be read, or something cannot be loaded that traces would have to wait for.
+    /// The directory cannot be read, or something cannot be loaded that is `required`.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         let found = self.defined().await?;
-        let mut needed = BTreeSet::new();
+        let required: BTreeSet<String> = found.iter().filter(|(_, found)| is_required(found)).map(|(name, _)| name.clone()).collect();
+        let optional: Vec<(String, Found)> =
+            found.iter().filter(|(name, _)| !required.contains(*name)).map(|(name, found)| (name.clone(), found.clone())).collect();
+        // Looks into files.
+        let filters = tokio::task::spawn_blocking(move || {
+            optional.into_iter().filter(|(_, found)| found.may_be_filter()).map(|(name, _)| name).collect()
+        });
+        let filters: BTreeSet<String> = filters.await.context("looking for filters failed")?;
+        let mut awaited = &required | &filters;
         for (name, found) in found {
-            if is_required(&found) {
-                needed.insert(name.clone());
-            }
             self.begin(name, found);
         }
         let mut failed = BTreeMap::new();
-        while let Some(done) = self.jobs.join_next().await {
+        while !awaited.is_empty()
+            && let Some(done) = self.jobs.join_next().await
+        {
             let Ok((name, result)) = done else { continue };
+            awaited.remove(&name);
             if let Err(failure) = self.done(&name, result)
-                && needed.contains(&name)
+                && required.contains(&name)
             {
                 failed.insert(name, failure.error);
             }
@@ -181,6 +164,11 @@ impl Manager {
         let (found, library) = looked.context("looking at the plugin directory failed")?;
         self.library = library;
         let mut found = found?;
+        let now = Instant::now();
+        self.state = self.directory.looked_at(self.library.identity(), found.len(), now);
+        // What was switched off does not run because the file that says so may be missing.
+        let was_off = std::mem::take(&mut self.switched_off);
+        self.switched_off.extend(was_off.into_iter().filter(|name| !found.contains_key(name) && self.directory.is_doubted(now)));
         for name in &self.selected {
             let source = if Bundled::names().any(|own| own == name) {
                 Source::Bundled(name.clone())
@@ -195,99 +183,85 @@ impl Manager {
                 source,
             });
         }
-        self.switched_off.clear();
         found.retain(|name, found| {
-            let enabled = found.manifest.as_ref().map_or(true, |manifest| manifest.enabled);
-            if !enabled {
+            if found.manifest.as_ref().is_ok_and(|manifest| !manifest.enabled) {
                 self.switched_off.insert(name.clone());
             }
-            enabled
+            !self.switched_off.contains(name)
         });
         Ok(found)
     }
 
     /// Looks at the directory and begins what is to be done. Returns whether something has yet to settle.
     async fn look(&mut self) -> bool {
-        let registry = Arc::clone(&self.loader.registry);
         let found = match self.defined().await {
             Ok(found) => found,
             Err(error) => {
-                let reason = format!("{error:#}; what runs runs on");
-                if registry.set_directory(Some(reason.clone())) {
-                    tracing::error!(reason, "the plugin directory is away");
-                }
+                self.directory.is_away();
+                self.slots.values_mut().for_each(Slot::overlook);
+                self.tell_of_directory(Some(format!("{error:#}; what runs runs on")));
                 return false;
             }
         };
-        if registry.set_directory(None) {
-            tracing::info!(dir = %self.library.dir().unwrap_or(Path::new("")).display(), "the plugin directory is back");
-        }
-        let mut unsettled = false;
-        for (name, found) in &found {
-            unsettled |= self.look_at(name, found);
-        }
-        let absent: Vec<String> = self.slots.keys().filter(|name| !found.contains_key(*name)).cloned().collect();
-        for name in absent {
-            unsettled |= self.miss(&name);
-        }
-        unsettled
+        let mut steps: Vec<Step> = found.iter().map(|(name, found)| self.look_at(name, found)).collect();
+        let places: BTreeSet<String> = self.loader.places().into_iter().collect();
+        let absent: BTreeSet<String> = self.slots.keys().chain(&places).filter(|name| !found.contains_key(*name)).cloned().collect();
+        steps.extend(absent.iter().map(|name| self.miss(name, places.contains(name))));
+        self.tell_of_directory(steps.contains(&Step::Doubt).then(Directory::missing));
+        steps.contains(&Step::Wait)
     }
 
-    /// Begins to load `found` if it is new and has settled. Returns whether it has yet to settle.
-    fn look_at(&mut self, name: &str, found: &Found) -> bool {
+    /// Says what is wrong with the directory, once; `None`: nothing is.
+    fn tell_of_directory(&self, reason: Option<String>) {
+        let (dir, news) = (self.library.dir().unwrap_or(Path::new("")).display(), self.loader.registry.set_directory(reason.clone()));
+        match reason {
+            Some(reason) if news => tracing::error!(reason, "the plugin directory is away"),
+            None if news => tracing::info!(%dir, "the plugin directory is back"),
+            _ => {}
+        }
+    }
+
+    /// Does what is to be done about `found`: begins to load it if it is new and has settled.
+    fn look_at(&mut self, name: &str, found: &Found) -> Step {
         let slot = self.slots.entry(name.to_owned()).or_default();
-        slot.gone_since = None;
-        if slot.busy || slot.attempted.as_ref() == Some(found) {
-            return false;
-        }
-        if slot.running.is_some()
-            && let Source::Missing(why) = &found.source
-        {
-            if !std::mem::replace(&mut slot.kept, true) {
+        let step = slot.look(found, self.state, Instant::now());
+        match &step {
+            Step::Load => self.begin(name.to_owned(), found.clone()),
+            Step::Keep(why) => {
                 tracing::error!(plugin = name, why, "the component of a plugin is gone; what runs runs on");
-                self.loader.registry.kept(name, &format!("{why}; what runs runs on"));
+                slot.keep(self.loader.registry.kept(name, &format!("{why}; what runs runs on")));
             }
-            return false;
-        }
-        let lasted = match &slot.seen {
-            Some((seen, since)) if seen == found => since.elapsed(),
-            _ => {
-                slot.seen = Some((found.clone(), Instant::now()));
-                Duration::ZERO
+            Step::Return(before) => {
+                tracing::info!(plugin = name, "the component of a plugin is back as it was");
+                self.loader.registry.returned(name, before.clone());
             }
-        };
-        if lasted < SETTLES && !found.is_older_than(SETTLES) {
-            return true;
+            Step::Nothing | Step::Wait | Step::Doubt | Step::TakeOut | Step::Forget => {}
         }
-        self.begin(name.to_owned(), found.clone());
-        false
+        step
     }
 
-    /// Takes out what has gone, when it has stayed away. Returns whether that is yet to be seen.
-    fn miss(&mut self, name: &str) -> bool {
-        let Some(slot) = self.slots.get_mut(name) else { return false };
-        if slot.busy {
-            return false;
-        }
+    /// Does what is to be done about a name that nothing defines: takes out what runs there, when that has stayed away.
+    fn miss(&mut self, name: &str, has_place: bool) -> Step {
+        let slot = self.slots.entry(name.to_owned()).or_default();
         let meant = self.switched_off.contains(name);
-        if !meant && slot.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE {
-            return true;
+        let step = slot.miss(Absence { directory: self.state, meant, has_place }, Instant::now());
+        match step {
+            Step::TakeOut => {
+                let (name, running, loader) = (name.to_owned(), slot.end(), Arc::clone(&self.loader));
+                self.jobs.spawn(async move {
+                    let place_left = loader.take_out(&name, running, meant).await;
+                    (name, Done::Gone { place_left })
+                });
+            }
+            Step::Forget => drop(self.slots.remove(name)),
+            Step::Nothing | Step::Wait | Step::Doubt | Step::Load | Step::Keep(_) | Step::Return(_) => {}
         }
-        slot.busy = true;
-        let (name, running, loader) = (name.to_owned(), slot.running, Arc::clone(&self.loader));
-        self.jobs.spawn(async move {
-            loader.take_out(&name, running, meant).await;
-            (name, Done::Gone)
-        });
-        false
+        step
     }
 
     fn begin(&mut self, name: String, found: Found) {
         let slot = self.slots.entry(name.clone()).or_default();
-        slot.attempted = Some(found.clone());
-        slot.busy = true;
-        slot.kept = false;
-        slot.seen = None;
+        slot.begin(found.clone());
         let loader = Arc::clone(&self.loader);
         self.jobs.spawn(async move {
             let result = loader.load(&name, found).await;
@@ -298,11 +272,15 @@ impl Manager {
     /// Notes what a job came to; the failure is in the registry and in the log already.
     fn done(&mut self, name: &str, done: Done) -> Result<(), Failure> {
         let Some(slot) = self.slots.get_mut(name) else { return Ok(()) };
-        slot.busy = false;
         match done {
-            Done::Loaded(result) => slot.running = Some(result?),
+            Done::Loaded(result) => {
+                slot.loaded(result.as_ref().ok().copied());
+                return result.map(drop);
+            }
+            // What traces wait for is not forgotten: it can still be switched off.
+            Done::Gone { place_left: true } => *slot = Slot::default(),
             // If it has come back meanwhile, it is new.
-            Done::Gone => drop(self.slots.remove(name)),
+            Done::Gone { place_left: false } => drop(self.slots.remove(name)),
         }
         Ok(())
     }

@@ -3,15 +3,18 @@
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod limits;
+mod permissions;
 
-use anyhow::{Context, bail};
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
-use super::{DirGrant, Grants, HttpGrant, Limits};
+use self::limits::LimitTable;
+use self::permissions::Permissions;
+use super::{Grants, Limits};
 use crate::filter::OnFailure;
-use crate::go_duration;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::plugin_toml as fuzz_plugin_toml;
@@ -104,66 +107,13 @@ impl From<Failing> for OnFailure {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Permissions {
-    #[serde(default)]
-    stdout: bool,
-    #[serde(default)]
-    env: Vec<String>,
-    #[serde(default)]
-    http: Vec<HttpEntry>,
-    #[serde(default)]
-    dirs: Vec<DirEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected \"host:port\" or { host = \"host:port\", private = true }")]
-enum HttpEntry {
-    Short(String),
-    Long(HttpLong),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpLong {
-    host: String,
-    #[serde(default)]
-    private: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DirEntry {
-    path: PathBuf,
-    r#as: Option<String>,
-    #[serde(default)]
-    access: Access,
-}
-
-#[derive(Deserialize, Default, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-enum Access {
-    #[default]
-    Read,
-    Write,
-}
-
-/// A number, or a text with a unit.
-#[derive(Deserialize, Debug)]
-#[serde(untagged, expecting = "expected a whole number or a text")]
-enum Amount {
-    Number(u64),
-    Text(String),
-}
-
 impl Manifest {
     /// Understands the text of `NAME.toml`.
     ///
     /// # Errors
     /// What is not understood: the key, what was given, what is allowed.
     pub fn parse(text: &str) -> anyhow::Result<Manifest> {
-        let file: File = toml::from_str(text)?;
+        let file: File = toml::from_str(text).map_err(|error| anyhow!(told(text, &error)))?;
         let plain = Manifest::default();
         let within = |key: &str, given: Option<usize>, default: usize, max: usize| match given {
             Some(given) if !(1..=max).contains(&given) => bail!("{key} = {given}: expected a whole number from 1 to {max}"),
@@ -183,6 +133,25 @@ impl Manifest {
             component: file.component.map(component).transpose()?,
         })
     }
+}
+
+/// What is wrong with `text`, and where. What stands there is not quoted: it may be a secret of `[config]`, and this is logged and shown.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    // A value of the wrong type stands in the message itself: invalid type: string "hush", expected a map.
+    let message = match (message.find('"'), message.rfind(", expected ")) {
+        (Some(value), Some(expected)) if value < expected => format!("{}{}", message[..value].trim_end(), &message[expected..]),
+        _ => message,
+    };
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(
+        || message.clone(),
+        |before| {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            format!("line {line}, column {column}: {message}")
+        },
+    )
 }
 
 /// A file name, so that nothing outside the directory is ever loaded; or the name of a bundled plugin.
@@ -213,117 +182,6 @@ fn json(value: toml::Value) -> anyhow::Result<serde_json::Value> {
             serde_json::Value::Object(pairs.collect::<anyhow::Result<_>>()?)
         }
     })
-}
-
-impl Permissions {
-    fn grants(self) -> anyhow::Result<Grants> {
-        let Permissions { stdout, env, http, dirs } = self;
-        if let Some(wrong) = env.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            bail!("permissions.env has {wrong:?}: expected the name of an environment variable");
-        }
-        Ok(Grants {
-            stdout,
-            env,
-            http: http.into_iter().map(HttpEntry::grant).collect::<anyhow::Result<_>>()?,
-            dirs: dirs.into_iter().map(DirEntry::grant).collect::<anyhow::Result<_>>()?,
-        })
-    }
-}
-
-impl HttpEntry {
-    fn grant(self) -> anyhow::Result<HttpGrant> {
-        let (text, private) = match self {
-            HttpEntry::Short(text) => (text, false),
-            HttpEntry::Long(HttpLong { host, private }) => (host, private),
-        };
-        HttpGrant::parse(&text, private).with_context(|| format!("permissions.http has {text:?}"))
-    }
-}
-
-impl DirEntry {
-    fn grant(self) -> anyhow::Result<DirGrant> {
-        let DirEntry { path, r#as, access } = self;
-        if !path.is_absolute() {
-            bail!("permissions.dirs has the path {}: expected an absolute path", path.display());
-        }
-        let guest = match r#as {
-            Some(guest) if guest.starts_with('/') => guest,
-            Some(guest) => bail!("permissions.dirs has as = {guest:?}: expected an absolute path, as the plugin is to see it"),
-            None => path.to_str().context("permissions.dirs has a path that is not UTF-8: give it another name with `as`")?.to_owned(),
-        };
-        Ok(DirGrant {
-            host: path,
-            guest,
-            write: access == Access::Write,
-        })
-    }
-}
-
-macro_rules! limit_table {
-    ($($field:ident: $read:ident),* $(,)?) => {
-        #[derive(Deserialize, Default)]
-        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-        struct LimitTable { $($field: Option<Amount>),* }
-
-        impl LimitTable {
-            fn limits(self) -> anyhow::Result<Limits> {
-                let plain = Limits::default();
-                Ok(Limits { $($field: match self.$field {
-                    Some(amount) => $read(&amount).map_err(|expected| {
-                        let key = stringify!($field).replace('_', "-");
-                        let given = match amount { Amount::Number(number) => number.to_string(), Amount::Text(text) => format!("{text:?}") };
-                        anyhow::anyhow!("limits.{key} = {given}: expected {expected}")
-                    })?,
-                    None => plain.$field,
-                }),* })
-            }
-        }
-    };
-}
-
-limit_table!(
-    component_bytes: bytes,
-    call_time: time,
-    init_time: time,
-    memory_bytes: bytes,
-    table_elements: count,
-    instances: count,
-    log_bytes_per_second: bytes,
-    log_message_bytes: bytes,
-    result_bytes: bytes,
-    text_bytes: bytes,
-    handles: count,
-    http_connections: count,
-    http_time: time,
-    http_request_bytes: bytes,
-    http_response_bytes: bytes,
-);
-
-fn time(amount: &Amount) -> Result<Duration, &'static str> {
-    const EXPECTED: &str = "a Go duration from 10ms to 24h, such as \"500ms\" or \"5s\"";
-    let Amount::Text(text) = amount else { return Err(EXPECTED) };
-    let range = Duration::from_millis(10)..=Duration::from_secs(24 * 3_600);
-    go_duration::parse(text).ok().filter(|time| range.contains(time)).ok_or(EXPECTED)
-}
-
-fn count(amount: &Amount) -> Result<usize, &'static str> {
-    match amount {
-        Amount::Number(number) if (1..=u64::from(u32::MAX)).contains(number) => Ok(*number as usize),
-        _ => Err("a whole number from 1 to 4294967295"),
-    }
-}
-
-fn bytes(amount: &Amount) -> Result<usize, &'static str> {
-    const EXPECTED: &str = "bytes, at least 1: a whole number, or a text such as \"64KiB\", \"256MiB\" or \"1GiB\"";
-    let number = match amount {
-        Amount::Number(number) => Some(*number),
-        Amount::Text(text) => {
-            let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("B", 0)];
-            let parsed = |(unit, bits): (&str, u32)| text.strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(1 << bits);
-            units.into_iter().find_map(parsed)
-        }
-    };
-    number.filter(|number| (1..=1 << 40).contains(number)).map(|number| number as usize).ok_or(EXPECTED)
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ pub struct Event {
     pub number: u64,
     /// When.
     pub at: SystemTime,
-    /// `loaded`, `replaced`, `failed`, `removed` or `kept`.
+    /// `loaded`, `replaced`, `failed`, `removed`, `kept` or `returned`.
     pub what: &'static str,
     /// The component's SHA-256, hex; empty when it was not read.
     pub digest: String,
@@ -194,16 +194,23 @@ impl Registry {
         self.event(name, "failed", digest, took, Some(reason.to_owned()));
     }
 
-    /// What defines it has gone, but it is kept.
-    pub(super) fn kept(&self, name: &str, reason: &str) {
-        self.change(name, |record| {
-            record.problem = Some(Problem {
+    /// What defines it has gone, but it is kept. Returns what was wrong before.
+    pub(super) fn kept(&self, name: &str, reason: &str) -> Option<Problem> {
+        let before = self.change(name, |record| {
+            record.problem.replace(Problem {
                 at: SystemTime::now(),
                 moment: None,
                 reason: reason.to_owned(),
-            });
+            })
         });
         self.event(name, "kept", String::new(), Duration::ZERO, Some(reason.to_owned()));
+        before
+    }
+
+    /// What defines it is back as it was, and so is what was wrong `before`, if anything was.
+    pub(super) fn returned(&self, name: &str, before: Option<Problem>) {
+        self.change(name, |record| record.problem = before);
+        self.event(name, "returned", String::new(), Duration::ZERO, None);
     }
 
     /// It runs no more.

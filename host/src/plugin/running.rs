@@ -86,7 +86,7 @@ impl Running {
         call: impl AsyncFnOnce(&Guest, &mut Store<GuestState>) -> wasmtime::Result<T>,
     ) -> Result<(Running, T), String> {
         let (name, limit, time) = match moment {
-            Moment::Usual(name) => (name, Limit::CallTime, setup.limits.call_time),
+            Moment::Traces(name) | Moment::Beside(name) => (name, Limit::CallTime, setup.limits.call_time),
             Moment::Restore => ("restore", Limit::InitTime, setup.limits.init_time),
         };
         let Running { store, guest, .. } = &mut self;
@@ -100,9 +100,12 @@ impl Running {
         match result {
             Ok(value) => Ok((self, value)),
             Err(failure) => {
-                tracing::debug!(plugin = %setup.name, moment = name, ?failure, "a call failed");
+                tracing::debug!(plugin = %setup.name, call = name, ?failure, "a call failed");
                 let reason = format!("{name}: {}", failure.explain(setup, limit, state.limiter.refused));
-                setup.counters.failed(&reason);
+                match moment {
+                    Moment::Traces(_) => setup.counters.failed(&reason),
+                    Moment::Beside(_) | Moment::Restore => setup.counters.failed_beside(&reason),
+                }
                 Err(reason)
             }
         }
@@ -123,8 +126,10 @@ enum Until {
 /// When a call is made.
 #[derive(Clone, Copy)]
 pub(super) enum Moment {
-    /// In its life: the name of the call.
-    Usual(&'static str),
+    /// It is offered traces: the name of the call.
+    Traces(&'static str),
+    /// It is asked for something else: the name of the call.
+    Beside(&'static str),
     /// While it starts.
     Restore,
 }

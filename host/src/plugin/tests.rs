@@ -38,7 +38,7 @@ fn module(parts: &[(&str, &str)]) -> String {
     )
 }
 
-fn setup(limits: Limits) -> Setup {
+pub(super) fn setup(limits: Limits) -> Setup {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"));
     Setup {
@@ -51,7 +51,7 @@ fn setup(limits: Limits) -> Setup {
     }
 }
 
-fn compiled(wasm: &[u8]) -> Component {
+pub(super) fn compiled(wasm: &[u8]) -> Component {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
     let compiler = COMPILER.get_or_init(|| Compiler::new(Engine::new().expect("an engine"), None));
     compiler.component("p", wasm).unwrap_or_else(|error| panic!("{error:#}")).0

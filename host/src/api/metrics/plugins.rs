@@ -17,7 +17,7 @@ pub(super) fn write(text: &mut Text, known: &Known) {
     let help = "Plugins that are not shown here, since they are too many.";
     text.gauge("meshtrace_plugins_left_out", help).count(&[], (all.len() - shown.len()) as u64);
     let readable = u64::from(known.plugins.directory_problem.is_none());
-    text.gauge("meshtrace_plugin_directory_readable", "0 while the plugin directory cannot be read.").count(&[], readable);
+    text.gauge("meshtrace_plugin_directory_readable", "0 while the plugin directory cannot be read, or is doubted.").count(&[], readable);
     states(text, shown);
     loading(text, shown);
     calls(text, shown);
@@ -65,8 +65,8 @@ fn calls(text: &mut Text, plugins: &[One<'_>]) {
     for one in plugins {
         seconds.value(&[("plugin", one.name)], one.record.counters.calls().1.as_secs_f64());
     }
-    let failures = |one: &One<'_>| one.exporter.map(|exporter| exporter.failures).or(one.filter.map(|filter| filter.failures));
-    each(text.counter("meshtrace_plugin_failures", "Calls that failed."), plugins, failures);
+    let help = "Calls that failed, with traces or for something else, and starts that did.";
+    each(text.counter("meshtrace_plugin_failures", help), plugins, |one| Some(one.failures()));
     each(text.gauge("meshtrace_plugin_memory_bytes", "Linear memory."), plugins, |one| Some(one.record.counters.memory_bytes()));
     let mut hits = text.counter("meshtrace_plugin_limit_hits", "Times that a limit was run into, by its key in NAME.toml.");
     for one in plugins {

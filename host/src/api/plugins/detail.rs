@@ -143,7 +143,7 @@ struct EventShown<'a> {
     /// Counts the events of all plugins: their order.
     number: u64,
     at: String,
-    /// `loaded`, `replaced`, `failed`, `removed` or `kept`.
+    /// `loaded`, `replaced`, `failed`, `removed`, `kept` or `returned`.
     what: &'static str,
     digest: Option<&'a str>,
     took_ms: f64,

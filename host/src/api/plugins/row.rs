@@ -34,7 +34,7 @@ pub(super) struct Row<'a> {
     failed_loads: u64,
     /// Trace parts that an exporter has taken.
     exported: u64,
-    /// Calls that failed.
+    /// Calls that failed, with traces or for something else, and starts that did.
     failures: u64,
     last_error: Option<Cow<'a, str>>,
 }
@@ -68,7 +68,7 @@ impl<'a> Row<'a> {
             swaps: *swaps,
             failed_loads: *failed_loads,
             exported: one.exporter.map_or(0, |exporter| exporter.exported),
-            failures: one.exporter.map(|exporter| exporter.failures).or(one.filter.map(|filter| filter.failures)).unwrap_or(0),
+            failures: one.failures(),
             last_error: one.last_error(),
         }
     }

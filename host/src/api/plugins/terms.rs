@@ -36,10 +36,9 @@ impl<'a> GrantsShown<'a> {
             r#as: &dir.guest,
             access: if dir.write { "write" } else { "read" },
         };
-        let host = |grant: &HttpGrant| {
-            let HttpGrant { host, port, private } = grant;
-            let host = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-            Http { host, private: *private }
+        let host = |grant: &HttpGrant| Http {
+            host: grant.authority(),
+            private: grant.private,
         };
         GrantsShown {
             stdout: *stdout,

@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::cli::runtime;
+use crate::config::ExporterConfig;
+use crate::exporters;
 use crate::plugin::{Bundled, Checked, Compiler, DirGrant, Engine, Found, Grants, HttpGrant, Library, Manifest, Need, Source, check};
 
 /// Prints what it finds out.
 ///
 /// # Errors
 /// Why this host does not take the plugin.
-pub(super) fn run(which: &str, library: &mut Library, guarded: &[PathBuf]) -> anyhow::Result<()> {
+pub(super) fn run(which: &str, library: &mut Library, config: &ExporterConfig) -> anyhow::Result<()> {
     let (name, found) = find(which, library)?;
     let runtime = runtime()?;
-    let checked = check(&Compiler::new(Engine::new()?, None), runtime.handle(), guarded, &name, &found)?;
+    let guarded: Vec<PathBuf> = [&config.plugin_dir, &config.cache_dir].into_iter().flatten().cloned().collect();
+    let settings = exporters::settings(config);
+    let checked = check(&Compiler::new(Engine::new()?, None), runtime.handle(), &guarded, &settings, &name, &found)?;
     let manifest = found.manifest.unwrap_or_default();
     let has_toml = found.toml.is_some();
     print!("{}", describe(&name, &found.source, has_toml.then_some(&manifest), &checked));
@@ -61,12 +65,15 @@ fn describe(name: &str, source: &Source, manifest: Option<&Manifest>, checked: &
         reports,
         has_state,
         needs,
+        terms,
     } = checked;
     let optional: Vec<&str> = [("report", *reports), ("state", *has_state)].iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
     let optional = if optional.is_empty() { "neither report nor state".to_owned() } else { optional.join(" and ") };
+    let by_settings = terms.told_by.as_ref().map_or_else(|| "from the settings".to_owned(), |setting| format!("from {setting}"));
     let config = match (manifest.map(|manifest| manifest.config.is_some()), &about.config_schema) {
         (Some(true), Some(_)) => "as its schema says",
         (Some(true), None) => "given; it has no schema, so only its init can tell whether it is right",
+        _ if terms.config != "{}" => &by_settings,
         (Some(false), _) => "none in its .toml",
         (None, _) => "none, as it has no .toml",
     };
@@ -84,8 +91,6 @@ fn describe(name: &str, source: &Source, manifest: Option<&Manifest>, checked: &
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{key:<20} {value}");
     }
-    let none = Grants::default();
-    let grants = manifest.and_then(|manifest| manifest.grants.as_ref()).unwrap_or(&none);
     let _ = writeln!(
         text,
         "{:<20} {}",
@@ -93,7 +98,14 @@ fn describe(name: &str, source: &Source, manifest: Option<&Manifest>, checked: &
         if needs.is_empty() { "nothing that has to be granted" } else { "(it imports this, and may never call it)" }
     );
     for need in needs {
-        let _ = writeln!(text, "  {:<24} {}", need.as_str(), granted(*need, grants));
+        let _ = writeln!(text, "  {:<24} {}", need.as_str(), granted(*need, &terms.grants));
+    }
+    if terms.granted_by_settings && terms.grants != Grants::default() {
+        let _ = writeln!(text, "{:<20} {by_settings}", "grants");
+    }
+    if terms.withheld != Grants::default() {
+        let lines = terms.withheld.lines().join(", ");
+        let _ = writeln!(text, "{:<20} {lines} (the settings grant this to the bundled {name} only)", "not granted");
     }
     text
 }
@@ -101,11 +113,10 @@ fn describe(name: &str, source: &Source, manifest: Option<&Manifest>, checked: &
 /// What is granted of it, or how it would be.
 fn granted(need: Need, grants: &Grants) -> String {
     let dir = |dir: &DirGrant| format!("{} as {} to {}", dir.host.display(), dir.guest, if dir.write { "write" } else { "read" });
-    let host = |http: &HttpGrant| format!("{}:{}", http.host, http.port);
     let given: Vec<String> = match need {
         Need::Environment => grants.env.clone(),
         Need::Files => grants.dirs.iter().map(dir).collect(),
-        Need::Http => grants.http.iter().map(host).collect(),
+        Need::Http => grants.http.iter().map(HttpGrant::authority).collect(),
         Need::Stdout => grants.stdout.then(|| "the host's".to_owned()).into_iter().collect(),
         Need::Sockets => Vec::new(),
     };

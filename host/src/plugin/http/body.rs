@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::SendRequest;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::destination::Destination;
 use super::explain;
-use super::pool::Pool;
+use super::lease::Lease;
 use crate::plugin::{Counters, Limit};
 
 /// A request's body, of so many bytes at most.
@@ -57,17 +54,8 @@ pub(super) struct Answer {
     pub lease: Option<Lease>,
     pub left: usize,
     pub max: usize,
-    pub over: Pin<Box<Sleep>>,
     pub pause: Option<Pause>,
     pub counters: Arc<Counters>,
-}
-
-/// What an answer holds until its end.
-pub(super) struct Lease {
-    pub connection: SendRequest<WasiBody>,
-    pub destination: Destination,
-    pub pool: Arc<Pool>,
-    pub permit: OwnedSemaphorePermit,
 }
 
 /// How long the guest waits for the next bytes.
@@ -93,9 +81,8 @@ impl Answer {
     }
 
     fn finish(&mut self) {
-        if let Some(Lease { connection, destination, pool, permit }) = self.lease.take() {
-            pool.put(destination, connection);
-            drop(permit);
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
         }
     }
 
@@ -114,12 +101,12 @@ impl Body for Answer {
         if this.lease.is_none() {
             return Poll::Ready(None);
         }
-        // Looked at first, so that a body which never pauses ends too.
-        if this.over.as_mut().poll(cx).is_ready() {
-            this.counters.hit(Limit::HttpTime);
+        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        // Looked at whatever came: what is left of an answer that was cut off may look like its end.
+        if this.lease.as_ref().is_some_and(Lease::is_over) {
             return this.fail(Error::HttpResponseTimeout);
         }
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 let Some(left) = this.left.checked_sub(bytes) else {

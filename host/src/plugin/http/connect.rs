@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -59,13 +60,22 @@ pub(super) async fn addresses(resolver: &dyn Resolve, destination: &Destination)
     Ok(addresses)
 }
 
+/// A connection, on which one request after another is sent.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub sender: SendRequest<WasiBody>,
+    driver: AbortHandle,
+}
+
+impl Connection {
+    /// Ends it in the middle of whatever it carries. Dropped, it carries that to its end.
+    pub fn cut_off(self) {
+        self.driver.abort();
+    }
+}
+
 /// Connects to the first of `addresses` that takes it, and shakes hands.
-pub(super) async fn connect(
-    pool: &Pool,
-    destination: &Destination,
-    addresses: &[SocketAddr],
-    until: Instant,
-) -> Result<SendRequest<WasiBody>, Error> {
+pub(super) async fn connect(pool: &Pool, destination: &Destination, addresses: &[SocketAddr], until: Instant) -> Result<Connection, Error> {
     let stream = reach(addresses, until).await?;
     let shaken = async {
         if destination.tls { handshake(pool, encrypted(stream, destination).await?).await } else { handshake(pool, stream).await }
@@ -140,11 +150,11 @@ async fn tls_config() -> Result<Arc<ClientConfig>, Error> {
     CONFIG.get_or_try_init(read).await.cloned()
 }
 
-async fn handshake(pool: &Pool, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<WasiBody>, Error> {
+async fn handshake(pool: &Pool, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, Error> {
     let (sender, connection) = Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(stream)).await.map_err(super::explain)?;
     // How it ends is told to the request that it carries, if any.
-    pool.drive(async move { drop(connection.await) });
-    Ok(sender)
+    let driver = pool.drive(async move { drop(connection.await) });
+    Ok(Connection { sender, driver })
 }
 
 /// The earlier of a limit of the host's and one that the guest asks for.

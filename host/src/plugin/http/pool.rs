@@ -3,10 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
-use tokio::task::JoinSet;
-use wasmtime_wasi_http::WasiBody;
+use tokio::task::{AbortHandle, JoinSet};
 
+use super::connect::Connection;
 use super::destination::Destination;
 
 /// Connections of one instance that wait, at most.
@@ -22,28 +21,28 @@ pub(super) struct Pool(Mutex<Inner>);
 struct Inner {
     /// The youngest last.
     idle: Vec<Idle>,
-    /// What moves bytes on each connection, idle or not.
+    /// What moves bytes on each connection, idle or not, and what watches the time of each answer.
     drivers: JoinSet<()>,
 }
 
 #[derive(Debug)]
 struct Idle {
     destination: Destination,
-    connection: SendRequest<WasiBody>,
+    connection: Connection,
     since: Instant,
 }
 
 impl Pool {
     /// A connection to `destination` that may still be open.
-    pub fn take(&self, destination: &Destination) -> Option<SendRequest<WasiBody>> {
+    pub fn take(&self, destination: &Destination) -> Option<Connection> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.idle.retain(|idle| idle.since.elapsed() < IDLE_TIME && !idle.connection.is_closed());
+        inner.idle.retain(|idle| idle.since.elapsed() < IDLE_TIME && !idle.connection.sender.is_closed());
         let found = inner.idle.iter().rposition(|idle| idle.destination == *destination)?;
         Some(inner.idle.remove(found).connection)
     }
 
     /// Keeps a connection whose last answer has been read to its end.
-    pub fn put(&self, destination: Destination, connection: SendRequest<WasiBody>) {
+    pub fn put(&self, destination: Destination, connection: Connection) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.idle.len() >= IDLE_MAX {
             inner.idle.remove(0);
@@ -55,10 +54,10 @@ impl Pool {
         });
     }
 
-    /// Runs what moves the bytes of a connection, until it ends or the pool does.
-    pub fn drive(&self, driver: impl Future<Output = ()> + Send + 'static) {
+    /// Runs what moves the bytes of a connection or watches its time, until it ends or the pool does.
+    pub fn drive(&self, driver: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while inner.drivers.try_join_next().is_some() {}
-        inner.drivers.spawn(driver);
+        inner.drivers.spawn(driver)
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::plugin::{Counters, Limits};
 
 fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
@@ -76,4 +77,46 @@ fn what_a_link_leads_to_is_looked_at() {
     assert_ne!(first, library.look().expect("it can be read"));
     std::fs::remove_file(dir.path().join("two")).expect("it was there");
     assert!(library.look().expect("it can be read").is_empty());
+}
+
+/// As of a file that grows while it is read: its size says nothing.
+#[test]
+fn no_more_of_a_component_is_read_than_its_limit() {
+    let endless = Found::file(Path::new("/dev/zero")).expect("it is there");
+    let (limits, counters) = (
+        Limits {
+            component_bytes: 1 << 20,
+            ..Limits::default()
+        },
+        Counters::default(),
+    );
+    let error = endless.source.read(&limits, &counters).expect_err("it is refused");
+    assert_eq!(error.to_string(), "/dev/zero has bytes without end, more than its limit of 1 MiB (limits.component-bytes)");
+    assert_eq!(counters.hits().map(|(_, hits)| hits).sum::<u64>(), 1);
+    let dir = dir(&[("p.wasm", "1234"), ("q.toml", &"# ".repeat(1 << 20))]);
+    let found = Library::new(Some(dir.path())).look().expect("it can be read");
+    let read = |max: usize| {
+        found["p"]
+            .source
+            .read(
+                &Limits {
+                    component_bytes: max,
+                    ..Limits::default()
+                },
+                &counters,
+            )
+            .map(|bytes| bytes.len())
+            .ok()
+    };
+    assert_eq!((read(4), read(3)), (Some(4), None));
+    let told = found["q"].manifest.clone().expect_err("it is too large");
+    assert!(told.ends_with("q.toml: it has more than 1048576 bytes, and no more are read"), "{told}");
+}
+
+#[test]
+fn filters_are_known_before_they_are_compiled() {
+    let filters: Vec<&str> =
+        Bundled::names().filter(|name| Source::Bundled((*name).to_owned()).may_be_filter(&Limits::default())).collect();
+    assert_eq!(filters, ["redact", "sampling"]);
+    assert!(!Source::Missing(String::new()).may_be_filter(&Limits::default()));
 }

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::plugin::{DirGrant, HttpGrant};
 
 #[test]
 fn an_empty_file_has_every_default() {
@@ -94,5 +97,26 @@ fn what_is_not_understood_is_named_with_what_is_allowed() {
     for (text, expected) in cases {
         let error = format!("{:#}", Manifest::parse(text).expect_err(text));
         assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+/// What is wrong is told with its place, and never with what stands there: it is logged, and shown to whoever asks.
+#[test]
+fn no_value_is_quoted() {
+    let cases = [
+        ("colour = \"hush\"", "line 1, column 1: unknown field `colour`, expected one of `component`, "),
+        ("[config]\ntoken = \"hush\" hush\n", "line 2, column 16: "),
+        ("[config]\ntöken = \"a\" ; token = hush", "line 2, column 13: "),
+        ("[config]\n\ntoken = hush", "line 3, column 9: "),
+        ("[config]\ntoken = \"hush\ngo = 1", "line 2, column "),
+        ("[config]\ntoken = \"hush\"\ntoken = \"hush\"", "line 3, column 1: duplicate key"),
+        ("config = \"hush\"", "line 1, column 10: invalid type: string, expected a map"),
+        ("config = \"hush, expected \\\"hush\\\"\"", "line 1, column 10: invalid type: string, expected a map"),
+        ("[permissions]\nenv = \"hush\"", "line 2, column 7: invalid type: string, expected a sequence"),
+        ("[permissions]\nhttp = [{ host = \"hush:1\", private = \"hush\" }]", "line 2, column "),
+    ];
+    for (text, expected) in cases {
+        let error = format!("{:#}", Manifest::parse(text).expect_err(text));
+        assert!(error.starts_with(expected) && !error.contains("hush") && !error.contains('\n'), "{text}: {error}");
     }
 }

@@ -65,6 +65,32 @@ async fn an_answer_that_never_begins_or_stands_still_is_ended() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_reads_is_ended_too() {
+    let (closed, mut closes) = tokio::sync::mpsc::channel(2);
+    let server = Server::start(move |mut stream| {
+        let closed = closed.clone();
+        async move {
+            head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok").await.unwrap();
+            // Nothing more comes but the end.
+            drop(head(&mut stream).await);
+            closed.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let limits = Limits { http_connections: 1, ..hurried() };
+    let mut guest = Guest::of(&server, limits);
+    let held = guest.get(&uri(&server)).await.unwrap();
+    closes.recv().await.unwrap();
+    assert_eq!(guest.hits(Limit::HttpTime), 1);
+    let next = guest.get(&uri(&server)).await;
+    assert!(next.is_ok(), "what was cut off is no longer under way");
+    assert!(matches!(body(held).await, Err(Error::HttpResponseTimeout)));
+    drop(next);
+    assert_eq!((guest.hits(Limit::HttpTime), guest.hits(Limit::HttpConnections)), (1, 0));
+}
+
+#[tokio::test]
 async fn the_guests_own_patience_may_be_shorter() {
     let server = Server::start(|mut stream| async move {
         let asked = head(&mut stream).await.unwrap_or_default();
