@@ -37,7 +37,7 @@ DEAD LETTER      BURIED                    STAGE   PLUGIN  ENTRIES  TRACE       
         ids[0],
         time_of(&ids[0]),
         ids[1],
-        time_of(&ids[1])
+        time_of(&ids[2])
     );
     assert_eq!(done(&redis, &["list"]), list);
     let last = done(&redis, &["list", "--limit", "1"]);

@@ -36,6 +36,9 @@ const CLIPPY_ATTACKERS: &str = "clippy --release --examples --target wasm32-wasi
 const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";
 const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D warnings";
 
+/// Tests of the whole host wait more than they compute: more of them run at a time than a small machine has cores.
+const TEST_THREADS: &str = "4";
+
 /// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
 const STEPS: [Step; 14] = [
     always("setup", Work::Own("setup", setup::run)),
@@ -84,7 +87,13 @@ fn run_step(step: &Step) -> (Duration, Result<()>) {
     let begin = Instant::now();
     let result = match &step.work {
         Work::Own(_, command) => command(),
-        Work::Cargo(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' '))),
+        Work::Cargo(folder, words) => {
+            let mut cargo = shell::cargo_in(folder);
+            if std::env::var_os("RUST_TEST_THREADS").is_none() {
+                cargo.env("RUST_TEST_THREADS", TEST_THREADS);
+            }
+            shell::run(cargo.args(words.split(' ')))
+        }
         Work::Doc(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' ')).env("RUSTDOCFLAGS", "-D warnings")),
     };
     let time = begin.elapsed();
