@@ -24,7 +24,7 @@ pub const DEFAULT_MASK: &str = "***";
 /// The config, checked.
 #[derive(Debug, PartialEq)]
 pub struct Config {
-    /// At least one, at most [`MAX_RULES`].
+    /// At least one, at most 64.
     pub rules: Vec<RuleConfig>,
     /// What hashes are keyed with.
     pub hash_key: Option<Vec<u8>>,
