@@ -15,7 +15,7 @@ impl Exporter for LongReason {
 
     fn export(&mut self, batch: &Batch) -> Outcome {
         let attacks = batch.traces().filter(|trace| trace.root_name() == "long-reason");
-        Outcome::all_but(attacks.map(|trace| RowOutcome::reject(trace.row(), &"no ".repeat(3_400))).collect())
+        Outcome::all_but(attacks.map(|trace| RowOutcome::reject(trace.row(), "no ".repeat(3_400))).collect())
     }
 }
 
