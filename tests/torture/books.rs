@@ -69,11 +69,13 @@ impl Books {
     /// Reads lines of JSON, and removes those files of lines that are finished. Of the last one, and then of `all`, every line is to be whole.
     pub fn read_json(&mut self, exporter: &str, dir: &Path, all: bool) {
         let beside = dir.with_file_name("read");
-        let mut files: Vec<PathBuf> =
-            (1..).map(|number| dir.join(format!("traces.{number}.jsonl"))).take_while(|path| path.exists()).collect();
-        if all {
-            files.push(dir.join("traces.jsonl"));
-        }
+        let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        // By what is there, not by number: the exporter may have moved a file up while an earlier one was read and removed.
+        let files: Vec<PathBuf> = entries
+            .filter(|path| name(path).starts_with("traces.") && name(path).ends_with(".jsonl"))
+            .filter(|path| all || name(path) != "traces.jsonl")
+            .collect();
         for file in files {
             // Out of the way first: the exporter moves files up when it begins another.
             if fs::rename(&file, &beside).is_err() {
@@ -129,4 +131,17 @@ fn a_line_that_was_cut_off_is_no_line() {
     let mut books = Books::of(&["one"]);
     books.read_ledger("one", &file);
     assert_eq!(books.exporters["one"].traces.keys().collect::<Vec<_>>(), ["next", "whole"]);
+}
+
+#[test]
+fn lines_are_read_from_every_file_whatever_its_number() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let json = dir.path().join("json");
+    fs::create_dir(&json).expect("a directory");
+    let id = "70a70a000000000000000000000006b5";
+    fs::write(json.join("traces.2.jsonl"), format!("{{\"trace_id\":{id:?},\"spans\":[{{\"span_id\":\"s0\"}}]}}\n")).expect("a file");
+    let mut books = Books::of(&["json"]);
+    books.read_json("json", &json, false);
+    assert!(books.exporters["json"].traces.contains_key(id));
+    assert_eq!(fs::read_dir(&json).expect("it is there").count(), 0);
 }
