@@ -257,7 +257,6 @@ fn the_start_waits_for_filters_and_for_nothing_else_that_is_not_required() {
     let mut host = watching(&redis, &plugins).start();
     wait_until_settled(&mut redis.connect(), GROUP);
     assert_eq!(plugins.taken(), ["2"]);
-    let slow = plugin(&host, "slow");
-    assert_eq!((&slow["state"], &slow["loading"]["moment"]), (&json!("loading"), &json!("starting")));
+    plugin_when(&host, "slow", "it is being started", |slow| slow["state"] == "loading" && slow["loading"]["moment"] == "starting");
     assert!(host.terminate().success(), "nor does the end wait for it: {}", host.stderr());
 }

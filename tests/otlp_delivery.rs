@@ -31,7 +31,10 @@ fn what_the_collector_cannot_take_now_is_sent_again_after_the_pause_it_asks_for(
     wait_until_settled(&mut connection, GROUP);
     let requests = collector.requests();
     let statuses: Vec<&Value> = requests.iter().map(|request| &request["status"]).collect();
-    assert_eq!(statuses, [503, 429, 502, 504, 200]);
+    // Traces that were decided while the first ones waited come in a request of their own.
+    let (refused, taken) = statuses.split_at(4);
+    assert_eq!(refused, [503, 429, 502, 504]);
+    assert!(!taken.is_empty() && taken.iter().all(|status| **status == 200), "{taken:?}");
     let at = |number: usize| requests[number]["at"].as_f64().expect("a time");
     // The host's pauses vary by a fifth, lest exporters come back in step; of its own accord it would have come back within a fifth of a second.
     assert!(at(1) - at(0) > 1.5, "{} s", at(1) - at(0));
