@@ -17,6 +17,7 @@ pub mod demo;
 pub mod encode;
 pub mod export;
 pub mod exporters;
+pub mod farewell;
 pub mod filter;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,16 +13,17 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
-use super::bounds::{Bounds, FAREWELL_BYTES, HEAD_BYTES};
+use super::bounds::{FAREWELL_BYTES, HEAD_BYTES};
 use super::pace::Pace;
 use super::places::Place;
 use super::watched::{Answer, Watched};
 use super::{End, Refusal, Server};
+use crate::farewell::part;
 
 /// An answer that is being made.
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
@@ -88,7 +88,8 @@ where
         },
     };
     if last_words.is_some() || end == End::Done {
-        part(stream, last_words, &server.bounds).await;
+        let words = last_words.map_or_else(Vec::new, |words: Refusal| words.bytes());
+        part(stream, &words, server.bounds.farewell, FAREWELL_BYTES).await;
     }
     end
 }
@@ -122,26 +123,4 @@ fn refusal(status: StatusCode) -> Refusal {
         StatusCode::URI_TOO_LONG => Refusal::UriTooLong,
         _ => Refusal::Malformed,
     }
-}
-
-/// Says the last words, and that nothing more comes, and waits a little for the client to see it: closing a socket with unread bytes in it resets
-/// the connection, and the client might never read its answer.
-async fn part(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: Option<Refusal>, bounds: &Bounds) {
-    let farewell = async {
-        if let Some(words) = words {
-            stream.write_all(&words.bytes()).await?;
-        }
-        stream.shutdown().await?;
-        let mut seen = [0; 4096];
-        let mut left = FAREWELL_BYTES;
-        while let count @ 1.. = stream.read(&mut seen).await? {
-            left = left.saturating_sub(count);
-            if left == 0 {
-                break;
-            }
-        }
-        io::Result::Ok(())
-    };
-    // Whatever goes wrong here goes wrong with a connection that is over.
-    let _ = timeout(bounds.farewell, farewell).await;
 }

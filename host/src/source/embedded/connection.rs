@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use bytes::BufMut;
 use rustix::net::sockopt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::bounds;
 use super::conversation::Conversation;
 use super::shared::{Connected, Shared};
+use crate::farewell::part;
 
 /// How long, and for how many bytes, a client that is sent away may go on sending. Closing a socket with unread bytes in it resets the
 /// connection, and the client would never read why.
@@ -35,7 +35,8 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr,
     }
     // Its buffers are not needed for the farewell; its place is.
     drop(conversation);
-    part(stream).await;
+    let (longest, most_bytes) = FAREWELL;
+    part(stream, &[], longest, most_bytes).await;
     drop(place);
 }
 
@@ -113,25 +114,6 @@ fn receive(stream: &TcpStream, conversation: &mut Conversation) -> io::Result<bo
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) => Err(error),
     }
-}
-
-/// Says that nothing more comes, and waits a little for the client to see it.
-async fn part(mut stream: TcpStream) {
-    let (longest, most) = FAREWELL;
-    let rest = async {
-        stream.shutdown().await?;
-        let mut seen = [0; 4096];
-        let mut left = most;
-        while let count @ 1.. = stream.read(&mut seen).await? {
-            left = left.saturating_sub(count);
-            if left == 0 {
-                break;
-            }
-        }
-        io::Result::Ok(())
-    };
-    // Whatever goes wrong here goes wrong with a connection that is over.
-    let _ = timeout(longest, rest).await;
 }
 
 /// Keeps a deadline while there is something to wait for.

@@ -171,8 +171,13 @@ fn consumer(value: &Value) -> Option<Consumer> {
 /// The names of a stream's groups; none when it is not there.
 async fn groups(connection: &mut MultiplexedConnection, stream: &str) -> RedisResult<Vec<String>> {
     let reply: RedisResult<Value> = redis::cmd("XINFO").arg("GROUPS").arg(stream).query_async(connection).await;
+    Ok(found(reply)?.as_ref().map_or_else(Vec::new, names))
+}
+
+/// The names in a reply to `XINFO GROUPS`.
+fn names(groups: &Value) -> Vec<String> {
     let name = |group: &Value| Some(String::from_utf8_lossy(bytes(field(group, "name")?)?).into_owned());
-    Ok(found(reply)?.as_ref().map_or(&[][..], items).iter().filter_map(name).collect())
+    items(groups).iter().filter_map(name).collect()
 }
 
 /// The last entry that the group called `name` has handed to anybody, by a reply to `XINFO GROUPS`.

@@ -122,35 +122,49 @@ async fn clear_away(shared: &Shared, connection: &mut MultiplexedConnection, con
 
 /// Writes down how far everything is settled, in case somebody removes the group.
 async fn note_settled(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    // In this order: what is delivered in between is pending, or is not counted as delivered.
-    let mut asking = redis::pipe();
-    asking.cmd("XINFO").arg("GROUPS").arg(&shared.stream);
-    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
-    let (groups, pending): (Value, Value) = match asking.query_async(connection).await {
-        Err(error) if group::is_missing(&error) => return Ok(()),
-        other => other?,
+    let Some(Extent {
+        delivered: Some(delivered),
+        oldest_pending,
+        ..
+    }) = extent(shared, connection).await?
+    else {
+        return Ok(());
     };
-    let Some(delivered) = group::last_delivered(&groups, &shared.group) else { return Ok(()) };
-    let oldest_pending = items(&pending).get(1).and_then(EntryId::of);
     let settled = oldest_pending.map_or(delivered, |id| delivered.min(id.before()));
     redis::cmd("SET").arg(&shared.keys.settled).arg(settled.to_string()).exec_async(connection).await
 }
 
-/// Trims what is older than the retention, but never what is pending or undelivered in our group: after a long outage the backlog is
-/// processed, not deleted.
-async fn trim(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+/// How far the group has come.
+struct Extent {
+    /// The clock of Redis, in milliseconds.
+    now_ms: u64,
+    delivered: Option<EntryId>,
+    oldest_pending: Option<EntryId>,
+}
+
+/// `None` while there is no such stream or group: the reader makes them.
+async fn extent(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<Option<Extent>> {
+    // In this order: what is delivered in between is pending, or is not counted as delivered.
     let mut asking = redis::pipe();
     asking.cmd("TIME");
     asking.cmd("XINFO").arg("GROUPS").arg(&shared.stream);
     asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
     let (time, groups, pending): (Value, Value, Value) = match asking.query_async(connection).await {
-        // The reader makes stream and group; until then there is nothing to trim.
-        Err(error) if group::is_missing(&error) => return Ok(()),
+        Err(error) if group::is_missing(&error) => return Ok(None),
         other => other?,
     };
-    let delivered = group::last_delivered(&groups, &shared.group);
-    let oldest_pending = items(&pending).get(1).and_then(EntryId::of);
-    let Some(bound) = bound(time_ms(&time).unwrap_or(0), shared.retention, delivered, oldest_pending) else { return Ok(()) };
+    Ok(Some(Extent {
+        now_ms: time_ms(&time).unwrap_or(0),
+        delivered: group::last_delivered(&groups, &shared.group),
+        oldest_pending: items(&pending).get(1).and_then(EntryId::of),
+    }))
+}
+
+/// Trims what is older than the retention, but never what is pending or undelivered in our group: after a long outage the backlog is
+/// processed, not deleted.
+async fn trim(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let Some(extent) = extent(shared, connection).await? else { return Ok(()) };
+    let Some(bound) = bound(extent.now_ms, shared.retention, extent.delivered, extent.oldest_pending) else { return Ok(()) };
     let mut trimmed = 0;
     loop {
         // Redis removes a part at a time, so that nobody waits for long.

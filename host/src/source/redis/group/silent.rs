@@ -4,12 +4,12 @@
 //! not say in which group. Two things narrow it down: whoever waits has been given everything there is, so a group with entries that nobody has been
 //! given has no such reader; and one of those who wait belongs to each other group that is read to its end.
 
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
 use std::time::Duration;
 
 use super::super::connect::CLIENT_NAME;
-use super::{Consumer, EntryId, FOREIGN_IDLE, consumers, field, found, groups, last_delivered};
+use super::{Consumer, EntryId, FOREIGN_IDLE, consumers, field, found, last_delivered, names};
 
 /// Who waits in `group`, as far as can be told. A group that was `asked_for` counts as read only if it has a consumer that is not ours.
 pub(super) async fn silent_reader(
@@ -38,12 +38,10 @@ pub(super) async fn silent_reader(
 
 /// The groups that have been given every entry of the stream.
 async fn read_to_the_end(connection: &mut MultiplexedConnection, stream: &str) -> RedisResult<Vec<String>> {
-    let names = groups(connection, stream).await?;
-    let (about, groups): (RedisResult<Value>, RedisResult<Value>) = {
-        let about = redis::cmd("XINFO").arg("STREAM").arg(stream).query_async(connection).await;
-        (about, redis::cmd("XINFO").arg("GROUPS").arg(stream).query_async(connection).await)
-    };
+    let about = redis::cmd("XINFO").arg("STREAM").arg(stream).query_async(connection).await;
+    let groups = redis::cmd("XINFO").arg("GROUPS").arg(stream).query_async(connection).await;
     let (Some(about), Some(groups)) = (found(about)?, found(groups)?) else { return Ok(Vec::new()) };
+    let names = names(&groups);
     let Some(last) = field(&about, "last-generated-id").and_then(EntryId::of) else { return Ok(names) };
     Ok(names.into_iter().filter(|name| last_delivered(&groups, name) >= Some(last)).collect())
 }
