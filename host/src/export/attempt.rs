@@ -32,6 +32,10 @@ impl Lane {
         let mut suspects = VecDeque::new();
         let mut pause = PAUSE.0;
         while let Some(Portion { rows, suspicion }) = portions.pop_front() {
+            if !self.patience.lasts(Duration::ZERO) {
+                // The host is ending, and there is time left to end in order, but not for more: the log keeps the rest.
+                return;
+            }
             match self.offer(&item, rows) {
                 Round::Done => {}
                 Round::Again(rows, _) | Round::Killed(rows, _) if self.is_ending() => self.leave_behind(&item, rows),

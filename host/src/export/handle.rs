@@ -100,7 +100,7 @@ impl Handle {
         }
     }
 
-    /// From `until` on, exporters stop repeating what they could not deliver; it stays with the log.
+    /// From `until` on, exporters are offered nothing more, neither again nor for the first time; it stays with the log.
     pub fn end_patience_at(&self, until: Instant) {
         self.shared.means.patience.end_at(until);
     }

@@ -297,6 +297,27 @@ async fn a_plugin_that_wants_few_traces_in_a_call_gets_few() {
 }
 
 #[tokio::test]
+async fn once_the_time_to_end_has_come_nothing_more_is_offered() {
+    let mut stage = Stage::start();
+    let handle = stage.handle.clone();
+    let ends_it = move |_: &TraceBatch| {
+        handle.end_patience_at(Instant::now());
+        Outcome::Delivered
+    };
+    let terms = Terms { max_traces: 1, ..TERMS };
+    stage.put("slow", terms, vec![stage.fake("slow", ends_it)]).await.expect("it runs");
+    stage.send(&["a", "b"]).await;
+    stage.send(&["c"]).await;
+    let Stage { input, tasks, .. } = &mut stage;
+    drop(std::mem::replace(input, mpsc::channel(1).0));
+    tasks.ended(Duration::from_secs(20)).await.expect("all have ended");
+    assert_eq!(stage.taken.by("slow"), ["a"]);
+    assert_eq!(stage.flushed.load(Ordering::Relaxed), 1);
+    assert!(delivered(stage.settled(1).await));
+    assert!(stage.settled.recv().await.is_none(), "what was not taken is not settled");
+}
+
+#[tokio::test]
 async fn one_that_fails_at_everything_is_only_tried_now_and_then_until_it_works() {
     let mut stage = Stage::start();
     let works = Arc::new(AtomicBool::new(false));
