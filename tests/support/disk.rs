@@ -27,6 +27,8 @@ while [ "$left" -gt 0 ]; do
     fsfreeze --freeze . || exit
     echo frozen
     sleep "$1" & wait $!
+    # It stands in the file system, and would keep it.
+    kill $! 2>/dev/null
     until fsfreeze --unfreeze .; do sleep 0.1; done
     sleep 0.01
 done
