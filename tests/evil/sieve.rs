@@ -17,9 +17,7 @@ impl Filter for Sieve {
     }
 
     fn init(_config: &str) -> Result<Self, String> {
-        Ok(Sieve {
-            book: Book::new("dropped"),
-        })
+        Ok(Sieve { book: Book::new("dropped") })
     }
 
     fn decide(&mut self, batch: &Batch) -> Result<Decisions, String> {
