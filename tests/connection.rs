@@ -5,10 +5,11 @@ use std::time::Duration;
 use redis::{Commands, Connection};
 
 use crate::support::certificates::Certificates;
-use crate::support::events::{Fields, assert_whole, numbered_traces, publish};
+use crate::support::events::{Fields, assert_whole, numbered_traces, publish, span, spans_of};
 use crate::support::host::{Host, HostBuilder};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, pending_in, wait_until_settled};
 use crate::support::{eventually, free_port};
+use crate::torture::server::Server;
 
 /// Waits until everything published is exported whole, and acknowledged.
 fn settle(host: &Host, connection: &mut Connection, ids: &[String]) {
@@ -166,4 +167,28 @@ fn connections_cut_under_load_cost_nothing() {
     }
     settle(&host, &mut connection, &ids);
     assert!(host.counted("disconnects") > 0);
+}
+
+/// Scenario: Redis is killed under the running host, and its replica is promoted.
+/// Guarantees: the host goes on with the replica, where the first one's group and journal are: what comes then comes out, late spans join the traces of before,
+/// and nothing stays pending there.
+#[test]
+fn a_host_goes_on_with_the_replica_that_is_promoted() {
+    let mut server = Server::start();
+    let host = HostBuilder::new(&server.proxy.url()).start();
+    host.wait_until_running();
+    let (ids, entries) = numbered_traces(40);
+    let (before, after) = entries.split_at(60);
+    publish(&mut server.connect(), STREAM, before);
+    wait_until_settled(&mut server.connect(), GROUP);
+    let first = server.redis.port;
+    server.fail_over();
+    assert_ne!(server.redis.port, first);
+    publish(&mut server.connect(), STREAM, &[span(&ids[0], "late", Some("a"))]);
+    publish(&mut server.connect(), STREAM, after);
+    wait_until_settled(&mut server.connect(), GROUP);
+    let mut documents = host.json_files();
+    assert!(spans_of(&documents.remove(&ids[0]).expect("the trace with the late span")).contains("late"));
+    assert_whole(&documents, &ids[1..]);
+    assert_eq!(host.status()["correlator"]["late_parts"], 1, "{}", host.stderr());
 }

@@ -1,16 +1,19 @@
 //! Single faults, each with what exactly it may cost. All of them together, at random, are in `torture`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::fs;
+use std::time::{Duration, Instant};
 
 use redis::{Commands, Connection};
 use serde_json::Value;
 
+use crate::hot_reload::counting;
+use crate::support::PATIENCE;
 use crate::support::disk::Disk;
 use crate::support::events::{Fields, assert_whole, lone, numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder, json_files};
-use crate::support::plugin_dir::holds;
+use crate::support::plugin_dir::{holds, plugin_when};
 use crate::support::proxy::Proxy;
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending, wait_until_settled};
 use crate::torture::guests::{Guests, Mood};
@@ -201,7 +204,7 @@ fn while_a_required_exporter_is_down_the_stream_waits_in_redis() {
 
     guests.set_mood(Mood::Takes);
     wait_until_settled(&mut connection, GROUP);
-    let lines = std::fs::read_to_string(host.dir.path().join("json/traces.jsonl")).expect("the file of lines");
+    let lines = fs::read_to_string(host.dir.path().join("json/traces.jsonl")).expect("the file of lines");
     let id = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["trace_id"].as_str().expect("an id").to_owned();
     assert_eq!(lines.lines().map(id).collect::<BTreeSet<_>>().len(), TRACES);
 }
@@ -230,7 +233,7 @@ fn entries_that_publishers_trim_while_they_are_pending_are_foretold_and_counted(
     let kept: usize = connection.xlen(STREAM).expect("XLEN");
     let gone = (entries.len() - kept) as u64;
     assert!(kept < LENGTH + 20, "{kept} are left");
-    std::fs::remove_dir_all(host.kill()).expect("the directory of the killed host");
+    fs::remove_dir_all(host.kill()).expect("the directory of the killed host");
 
     let json = tempfile::tempdir().expect("a directory");
     let next = HostBuilder::new(&redis.url()).json_dir(json.path()).start();
@@ -282,7 +285,46 @@ fn a_disk_that_takes_nothing_loses_nothing() {
         wait_until_settled(&mut connection, GROUP);
     }
     assert_whole(&json_files(&disk.json()), &ids);
-    assert_eq!(std::fs::read_dir(disk.json()).expect("a directory").count(), ids.len(), "nothing else is left there");
+    assert_eq!(fs::read_dir(disk.json()).expect("a directory").count(), ids.len(), "nothing else is left there");
+}
+
+/// Scenario: under the running host nothing that is written to the json exporter's disk comes to an end, for longer than the exporter's calls may take;
+/// then each write takes a while.
+/// Guarantees: meanwhile nothing is acknowledged and no file is there in half, but another exporter takes everything; when the call comes back, its
+/// instance ends, and the traces are offered again; every trace has its file in the end.
+#[test]
+fn a_slow_disk_loses_nothing_and_holds_up_nobody_else() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let (disk, plugins) = (Disk::new(), counting());
+    plugins.put("json.toml", "[limits]\ncall-time = \"1s\"\n");
+    let host = HostBuilder::new(&redis.url()).json_dir(&disk.json()).set("TRACE_ENABLE_STATS", "false");
+    let host = host.set("MESHTRACE_PLUGIN_DIR", &plugins.path().display().to_string()).start();
+    host.wait_until_running();
+    let (ids, entries) = numbered_traces(60);
+    let mut chunks = entries.chunks(60);
+    let mut publish_twenty = || publish(&mut connection, STREAM, chunks.next().expect("some are left"));
+    publish_twenty();
+    wait_until_settled(&mut redis.connect(), GROUP);
+
+    let Some(frozen) = disk.slow(PATIENCE, 1) else { return };
+    publish_twenty();
+    eventually("the other exporter takes everything", || (plugins.taken().len() == 40).then_some(()));
+    // Its thread is in the write, and nobody can call it back: so its time runs out, and nothing else happens.
+    let call = Instant::now();
+    eventually("its time is over", || (call.elapsed() > Duration::from_secs(2)).then_some(()));
+    assert_eq!(pending(&mut redis.connect(), GROUP), 60, "nothing is acknowledged");
+    assert_eq!(json_files(&disk.json()).len(), 20);
+    drop(frozen);
+    plugin_when(&host, "json", "its call has ended", |json| json["limits"]["call-time"]["hits"].as_u64() > Some(0));
+    wait_until_settled(&mut redis.connect(), GROUP);
+
+    let slow = disk.slow(Duration::from_millis(100), 1_000);
+    publish_twenty();
+    wait_until_settled(&mut redis.connect(), GROUP);
+    drop(slow);
+    assert_whole(&json_files(&disk.json()), &ids);
+    assert_eq!(fs::read_dir(disk.json()).expect("a directory").count(), ids.len(), "nothing else is left there");
 }
 
 /// Scenario: between host and Redis nothing passes for longer than the quiet period, while a trace goes on.

@@ -19,6 +19,7 @@ pub mod resp;
 pub mod server;
 pub mod wat;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 /// The longest that anything is waited for, on a machine that does much besides. Waiting ends as soon as the condition holds.
@@ -37,10 +38,17 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Ports that the system hands out to nobody by itself: so one that is free stays free until it is bound, and while a server that had it is down.
+const PORTS: std::ops::Range<u64> = 10_000..32_000;
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    eventually("a port is free", || {
+        // Another one in each process: many run at the same time.
+        let random = RandomState::new().build_hasher().finish();
+        let port = (PORTS.start + random % (PORTS.end - PORTS.start)) as u16;
+        std::net::TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    })
 }
 
 /// Sends `signal` to one of our children that has not been waited for.

@@ -3,7 +3,8 @@
 //!
 //! `cargo xtask torture` runs it for longer. What a run does follows from its seed; when exactly it meets the host does not.
 //!
-//! - `traces`, `publisher`, `hostile`: what is sent. `faults`: what goes wrong. `world`: to whom; `server`, `incarnations`, `guests` are its parts.
+//! - `traces`, `publisher`, `hostile`: what is sent. `faults`: what goes wrong; `strikes`: how; `outage`: for long. `world`: to whom; `server`,
+//!   `incarnations`, `guests` are its parts.
 //! - `books`: what became of traces. `reckoning`: whether that is all. `report`: in one row.
 
 mod books;
@@ -15,10 +16,12 @@ mod incarnations;
 /// How the ids of numbered traces begin: the guests read the same file.
 #[path = "evil/torture.rs"]
 mod marks;
+mod outage;
 mod publisher;
 mod reckoning;
 mod report;
 pub mod server;
+mod strikes;
 mod traces;
 mod world;
 
@@ -27,9 +30,11 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use chance::Chance;
-use faults::Faults;
+use faults::{Fault, Faults};
 use publisher::Rate;
 use world::{End, World};
+
+use crate::support::disk::HOSTS;
 
 /// A run as it is part of all tests.
 const MINUTES: f64 = 2.0;
@@ -39,8 +44,12 @@ const TRACES_PER_SECOND: u64 = 20;
 const KILLS_PER_MINUTE: f64 = 50.0 / 30.0;
 /// The group is lost so often: each time all that was ever published comes again.
 const MINUTES_PER_LOST_GROUP: f64 = 10.0;
-/// A run of so many minutes has time for pauses of half a minute.
+/// A run of so many minutes has time for pauses of half a minute, and a host that stands by, unless another number of hosts is asked for.
 const LONG: f64 = 10.0;
+const HOSTS_OF_LONG: usize = 2;
+/// One of so many minutes has an outage of so many, unless another one is asked for.
+const LONG_ENOUGH_FOR_AN_OUTAGE: f64 = 20.0;
+const OUTAGE_MINUTES: f64 = 10.0;
 /// Of so many faults, after one the host is given the time to work again.
 const BREATHE_EVERY: usize = 3;
 /// Hostile entries as they are part of all tests.
@@ -58,21 +67,55 @@ fn setting<T: FromStr>(name: &str) -> Option<T> {
 }
 
 /// Scenario: traces of known spans are published while hosts are killed, ended and paused, Redis is restarted, robbed of its last second, replaced by its
-/// replica, paused and exhausted, connections are cut, commands are refused, exporters stall, fail, trap and are swapped, disks are full, and others
-/// publish nonsense.
+/// replica, paused and exhausted, connections are cut, commands are refused, exporters stall, fail, trap and are swapped, disks are full, read-only and
+/// slow, and others publish nonsense.
 /// Guarantees: every trace, with all its spans, was exported by every exporter, or dropped by the filter, or is in the dead-letter stream; hosts neither
 /// panic nor end by themselves; when nothing goes wrong any more, nothing stays pending.
 #[test]
 fn nothing_is_lost_whatever_breaks() {
-    let seed = setting("MESHTRACE_TORTURE_SEED").unwrap_or(SEED);
-    let minutes: f64 = setting("MESHTRACE_TORTURE_MINUTES").unwrap_or(MINUTES);
-    let max_len = setting("MESHTRACE_TORTURE_MAXLEN");
-    let (end, struck) = run(seed, minutes, max_len);
-    let table = report::table(seed, minutes, &end);
+    let plan = Plan::from_settings();
+    let (end, struck) = run(&plan);
+    let table = report::table(plan.seed, plan.minutes, &end);
     if let Some(file) = setting::<PathBuf>("MESHTRACE_TORTURE_REPORT") {
         report::append(&file, &table);
     }
-    check(&format!("cargo xtask torture --minutes {minutes} --seed {seed}"), &table, &end, &struck);
+    check(&plan.command(), &table, &end, &struck);
+}
+
+/// What a run is to be.
+struct Plan {
+    seed: u64,
+    minutes: f64,
+    hosts: usize,
+    max_len: Option<usize>,
+    /// How long an exporter is to be down.
+    outage_minutes: Option<f64>,
+}
+
+impl Plan {
+    fn from_settings() -> Plan {
+        let minutes = setting("MESHTRACE_TORTURE_MINUTES").unwrap_or(MINUTES);
+        let hosts = setting("MESHTRACE_TORTURE_HOSTS").unwrap_or(if minutes >= LONG { HOSTS_OF_LONG } else { 1 });
+        assert!((1..=HOSTS).contains(&hosts), "{hosts} hosts: 1 to {HOSTS} are allowed");
+        let outage_minutes = setting("MESHTRACE_TORTURE_OUTAGE").or((minutes >= LONG_ENOUGH_FOR_AN_OUTAGE).then_some(OUTAGE_MINUTES));
+        let longest = outage_minutes.unwrap_or(0.0);
+        assert!(longest <= minutes, "an outage of {longest} minutes does not fit into a run of {minutes}");
+        Plan {
+            seed: setting("MESHTRACE_TORTURE_SEED").unwrap_or(SEED),
+            minutes,
+            hosts,
+            max_len: setting("MESHTRACE_TORTURE_MAXLEN"),
+            outage_minutes,
+        }
+    }
+
+    /// The command that does it again.
+    fn command(&self) -> String {
+        let Plan { seed, minutes, hosts, .. } = self;
+        let max_len = self.max_len.map_or(String::new(), |length| format!(" --maxlen {length}"));
+        let outage = self.outage_minutes.map_or(String::new(), |minutes| format!(" --outage {minutes}"));
+        format!("cargo xtask torture --minutes {minutes} --seed {seed} --hosts {hosts}{max_len}{outage}")
+    }
 }
 
 /// All is accounted for, nothing happened that must not, and most traces took the way that they should.
@@ -108,6 +151,7 @@ fn hostile_entries_cost_neither_memory_nor_a_good_trace() {
             traces_per_second: 5 * TRACES_PER_SECOND,
             max_len: None,
         },
+        1,
     );
     let start = Instant::now();
     world.flood(count, &mut chance.fork(4));
@@ -117,20 +161,29 @@ fn hostile_entries_cost_neither_memory_nor_a_good_trace() {
 }
 
 /// Runs, and says what went wrong on purpose.
-fn run(seed: u64, minutes: f64, max_len: Option<usize>) -> (End, Vec<String>) {
-    let chance = Chance::new(seed);
+fn run(plan: &Plan) -> (End, Vec<String>) {
+    let Plan { minutes, hosts, max_len, .. } = *plan;
+    let chance = Chance::new(plan.seed);
     let rate = Rate {
         traces_per_second: TRACES_PER_SECOND,
         max_len,
     };
-    let mut world = World::start(&chance, rate);
-    let mut faults = Faults::new(chance.fork(3), (minutes / MINUTES_PER_LOST_GROUP).ceil() as u32, minutes >= LONG);
-    let (start, lasts) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
+    let mut world = World::start(&chance, rate, hosts);
+    let mut faults = Faults::new(chance.fork(3), (minutes / MINUTES_PER_LOST_GROUP).ceil() as u32, minutes >= LONG, hosts);
+    let (start, lasts) = (Instant::now(), of_minutes(minutes));
     let kills = (minutes * KILLS_PER_MINUTE) as u64;
+    let mut outage = plan.outage_minutes.map(of_minutes);
+    // Early enough that much goes wrong afterwards, too.
+    let outage_at = outage.map(|outage| (lasts - outage).mul_f64(chance.fork(5).within(20..60) as f64 / 100.0));
     let mut struck = Vec::new();
-    while (start.elapsed() < lasts || world.kills() < kills) && world.faults().is_empty() {
+    while (start.elapsed() < lasts || world.kills() < kills || outage.is_some()) && world.faults().is_empty() {
+        let moment = |fault: &Fault| format!("{:7.1} s {fault:?}", start.elapsed().as_secs_f64());
+        if let Some(lasts) = outage.take_if(|_| outage_at.is_some_and(|at| start.elapsed() >= at)) {
+            struck.push(format!("{:7.1} s an outage of {lasts:?}", start.elapsed().as_secs_f64()));
+            struck.extend(world.outage(lasts, &mut faults).iter().map(|fault| format!("in the outage: {fault:?}")));
+        }
         let fault = faults.draw();
-        struck.push(format!("{:7.1} s {fault:?}", start.elapsed().as_secs_f64()));
+        struck.push(moment(&fault));
         world.strike(&fault);
         std::thread::sleep(faults.pause());
         world.look_after();
@@ -139,4 +192,8 @@ fn run(seed: u64, minutes: f64, max_len: Option<usize>) -> (End, Vec<String>) {
         }
     }
     (world.end(), struck)
+}
+
+fn of_minutes(minutes: f64) -> Duration {
+    Duration::from_secs_f64(minutes * 60.0)
 }

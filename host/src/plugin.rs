@@ -52,6 +52,7 @@ mod tests;
 mod text;
 mod wasi;
 mod watch;
+mod writing;
 
 pub use about::About;
 pub use cache::Cache;

@@ -1,18 +1,20 @@
 //! Keeps the books of the fault harness: a line for each part of a numbered trace that it took, with its spans, in the directory that it sees as `/out`.
 //! As bad as told: it behaves as the first word of `/mood/mood` says, and what it is to refuse or to die of stands in its config.
 //!
-//! A line begins with a line break and ends with ` .`, so that one that was cut off by a kill is neither taken for whole nor glued to the next.
+//! A line ends with ` .`, so that one that was cut off by a kill is not taken for whole. Each instance has a file of its own: when two write to one, and the
+//! first of them is stopped in the middle, what it still has to write comes in the middle of the other's lines.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::time::Duration;
 
+use evil::book::Book;
 use evil::torture::{BREAKS, REJECTED, is_numbered, is_of_kind};
 use meshtrace_plugin::{Batch, Description, Exporter, Outcome, RowOutcome, Trace, export_exporter};
 
 struct Ledger {
     rejects: bool,
     breaks: bool,
+    book: Book,
 }
 
 impl Exporter for Ledger {
@@ -24,6 +26,7 @@ impl Exporter for Ledger {
         Ok(Ledger {
             rejects: config.contains("rejects"),
             breaks: config.contains("breaks"),
+            book: Book::new("ledger"),
         })
     }
 
@@ -49,7 +52,7 @@ impl Exporter for Ledger {
                 taken.extend(line(&trace).into_bytes());
             }
         }
-        match append(&taken) {
+        match self.book.append(&taken) {
             Ok(()) => Outcome::all_but(others),
             Err(_) => Outcome::retry(),
         }
@@ -59,10 +62,6 @@ impl Exporter for Ledger {
 fn line(trace: &Trace<'_>) -> String {
     let spans: Vec<&str> = trace.spans().map(|span| span.id_text()).collect();
     format!("\n{} {} {} .", trace.id_text(), trace.part(), spans.join(","))
-}
-
-fn append(lines: &[u8]) -> std::io::Result<()> {
-    OpenOptions::new().create(true).append(true).open("/out/ledger")?.write_all(lines)
 }
 
 export_exporter!(Ledger);

@@ -1,5 +1,6 @@
 //! Guests that misbehave, each in a way that the host has to survive or to refuse. What they share.
 
+pub mod book;
 pub mod torture;
 
 use std::collections::HashSet;

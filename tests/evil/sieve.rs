@@ -1,14 +1,15 @@
 //! Drops the numbered traces of the fault harness that are to be dropped, and those that waver when the clock says so. What it drops it writes down
 //! first, a line each, in the directory that it sees as `/out`; a line is whole if it ends with ` .`.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use evil::book::Book;
 use evil::torture::{DROPPED, WAVERS, is_of_kind};
 use meshtrace_plugin::{Batch, Decisions, Description, Filter, export_filter};
 
-struct Sieve;
+struct Sieve {
+    book: Book,
+}
 
 impl Filter for Sieve {
     fn describe() -> Description {
@@ -16,7 +17,7 @@ impl Filter for Sieve {
     }
 
     fn init(_config: &str) -> Result<Self, String> {
-        Ok(Sieve)
+        Ok(Sieve { book: Book::new("dropped") })
     }
 
     fn decide(&mut self, batch: &Batch) -> Result<Decisions, String> {
@@ -30,8 +31,7 @@ impl Filter for Sieve {
                 dropped.push_str(&format!("\n{id} ."));
             }
         }
-        let file = OpenOptions::new().create(true).append(true).open("/out/dropped");
-        file.and_then(|mut file| file.write_all(dropped.as_bytes())).map_err(|error| error.to_string())?;
+        self.book.append(dropped.as_bytes()).map_err(|error| error.to_string())?;
         Ok(decisions)
     }
 }

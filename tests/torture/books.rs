@@ -119,7 +119,7 @@ impl Books {
 
 /// Lines without their end, but for those that a kill has cut off.
 fn whole_lines(file: &Path) -> Vec<String> {
-    let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+    let text = String::from_utf8_lossy(&fs::read(file).expect("a book")).into_owned();
     text.lines().filter_map(|line| line.strip_suffix(" .")).map(str::to_owned).collect()
 }
 

@@ -8,12 +8,12 @@ use super::guests::Mood;
 /// One thing that goes wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// SIGKILL of the host at that stage of its work; the next one begins after a pause.
-    Kill(Stage, Duration),
-    /// SIGTERM of the host under load.
-    Terminate,
-    /// SIGSTOP of the host for so long.
-    PauseHost(Duration),
+    /// SIGKILL of a host at that stage of the work; the next one begins after a pause.
+    Kill(Victim, Stage, Duration),
+    /// SIGTERM of a host under load.
+    Terminate(Victim),
+    /// SIGSTOP of a host for so long.
+    PauseHost(Victim, Duration),
     /// Redis is killed, and away for so long.
     RestartRedis(Duration),
     /// Redis forgets what it accepted in so long a time.
@@ -46,6 +46,17 @@ pub enum Fault {
     FillDisk(Duration),
     /// Likewise read-only.
     SealDisk(Duration),
+    /// Likewise slow: whatever is written stands still for so long, so many times.
+    SlowDisk(Duration, u32),
+}
+
+/// Which host is hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Victim {
+    /// The one that leads.
+    Leader,
+    /// One that stands by, if there is one.
+    Standby,
 }
 
 /// When to kill a host.
@@ -80,6 +91,9 @@ const ERRORS: [&str; 8] = [
     "BUSY Redis is busy running a script.",
 ];
 
+/// In so many of a hundred cases the host that leads is hit.
+const LEADER_PERCENT: u64 = 70;
+
 /// Faults, one after the other.
 pub struct Faults {
     chance: Chance,
@@ -88,15 +102,17 @@ pub struct Faults {
     groups_to_lose: u32,
     /// Whether there is time for pauses and refusals of half a minute.
     is_long: bool,
+    hosts: usize,
 }
 
 impl Faults {
-    pub fn new(chance: Chance, groups_to_lose: u32, is_long: bool) -> Faults {
+    pub fn new(chance: Chance, groups_to_lose: u32, is_long: bool, hosts: usize) -> Faults {
         Faults {
             chance,
             drawn: 0,
             groups_to_lose,
             is_long,
+            hosts,
         }
     }
 
@@ -108,16 +124,17 @@ impl Faults {
     pub fn draw(&mut self) -> Fault {
         self.drawn += 1;
         if self.drawn.is_multiple_of(KILL_EVERY) {
-            return Fault::Kill(*self.chance.weighted(&STAGES), self.chance.millis(0..700));
+            return Fault::Kill(self.victim(), *self.chance.weighted(&STAGES), self.chance.millis(0..700));
         }
+        let victim = self.victim();
         let chance = &mut self.chance;
         if self.is_long && chance.percent(2) {
             let time = chance.millis(30_000..40_000);
-            return if chance.percent(50) { Fault::PauseHost(time) } else { Fault::Mood(Mood::Refuses, time) };
+            return if chance.percent(50) { Fault::PauseHost(victim, time) } else { Fault::Mood(Mood::Refuses, time) };
         }
         match chance.within(0..100) {
-            0..4 => Fault::Terminate,
-            4..10 => Fault::PauseHost(if chance.percent(30) { chance.millis(4_500..6_000) } else { chance.millis(200..2_500) }),
+            0..4 => Fault::Terminate(victim),
+            4..10 => Fault::PauseHost(victim, if chance.percent(30) { chance.millis(4_500..6_000) } else { chance.millis(200..2_500) }),
             10..14 => Fault::RestartRedis(chance.millis(0..1_500)),
             14..19 => Fault::CutPower(chance.millis(100..1_200)),
             19..21 => Fault::FailOver,
@@ -138,16 +155,34 @@ impl Faults {
             ),
             88..92 => Fault::Swap,
             92..94 => Fault::SwapForNonsense(chance.millis(200..2_000)),
-            94..97 => Fault::FillDisk(chance.millis(500..3_000)),
-            _ => Fault::SealDisk(chance.millis(500..3_000)),
+            94..96 => Fault::FillDisk(chance.millis(500..3_000)),
+            96..98 => Fault::SealDisk(chance.millis(500..3_000)),
+            // Now and then for longer than a call may take.
+            _ if chance.percent(25) => Fault::SlowDisk(chance.millis(5_500..7_000), 1),
+            _ => Fault::SlowDisk(chance.millis(100..1_000), chance.within(2..8) as u32),
         }
+    }
+
+    /// A fault that leaves the plugins and the disk as they are, and keeps the group: for a time in which an exporter is down, and nothing may end that.
+    pub fn draw_beside_an_outage(&mut self) -> Fault {
+        loop {
+            let fault = self.draw();
+            let ends_it = matches!(fault, Fault::Mood(..) | Fault::Swap | Fault::SwapForNonsense(_) | Fault::ForgetGroup);
+            if !ends_it && !matches!(fault, Fault::FillDisk(_) | Fault::SealDisk(_) | Fault::SlowDisk(..)) {
+                return fault;
+            }
+        }
+    }
+
+    fn victim(&mut self) -> Victim {
+        if self.hosts > 1 && !self.chance.percent(LEADER_PERCENT) { Victim::Standby } else { Victim::Leader }
     }
 }
 
 #[test]
 fn the_same_seed_draws_the_same_faults_and_enough_kills() {
     let draw = |seed| {
-        let mut faults = Faults::new(Chance::new(seed), 1, true);
+        let mut faults = Faults::new(Chance::new(seed), 1, true, 2);
         (0..400).map(|_| faults.draw()).collect::<Vec<_>>()
     };
     assert_eq!(draw(7), draw(7));

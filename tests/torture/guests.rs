@@ -72,14 +72,14 @@ impl Guests {
         self.root.path().join(name)
     }
 
-    /// What an exporter took.
-    pub fn ledger(&self, name: &str) -> PathBuf {
-        self.dir(name).join("ledger")
+    /// The books of one of them, one of each instance.
+    pub fn books(&self, name: &str) -> Vec<PathBuf> {
+        fs::read_dir(self.dir(name)).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
     }
 
-    /// What the filter dropped.
-    pub fn dropped(&self) -> PathBuf {
-        self.dir("sieve").join("dropped")
+    /// Bytes that one of them has written so far.
+    pub fn written(&self, name: &str) -> u64 {
+        self.books(name).iter().map(|book| fs::metadata(book).map_or(0, |about| about.len())).sum()
     }
 
     /// Another mood, from the next call on.

@@ -1,45 +1,57 @@
-//! The hosts of a run, one after the other: each is killed, stopped or ended, and the next goes on where it was.
+//! The hosts of a run: one leads, the others stand by. Each is killed, stopped or ended, and the next one in its place goes on where it was.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::faults::Victim;
 use super::guests::Guests;
 use crate::support::disk::Disk;
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
 
-/// The host of now, and what was seen of all of them.
+/// What a host says when it begins to lead, and at its moment.
+const LEADS: &str = "leading this group";
+
+/// The hosts of now, and what was seen of all of them.
 pub struct Incarnations {
     url: String,
-    json: String,
+    /// Where the json exporter of each place writes.
+    json: Vec<String>,
     plugins: String,
-    host: Option<Host>,
+    /// A place for each; nobody is there for a moment after a kill.
+    hosts: Vec<Option<Host>>,
     /// The most memory that one of them held, in KiB.
     pub peak_kib: u64,
-    /// How many there were.
-    pub count: u64,
+    /// Moments at which a host began to lead, as it wrote them down, and its process.
+    leads: Vec<(String, u32)>,
     /// What must not happen to a host, and did.
     pub faults: Vec<String>,
 }
 
 impl Incarnations {
-    pub fn new(url: String, guests: &Guests, disk: &Disk) -> Incarnations {
+    pub fn new(url: String, guests: &Guests, disk: &Disk, count: usize) -> Incarnations {
         Incarnations {
             url,
-            json: disk.json().display().to_string(),
+            json: (0..count).map(|place| disk.json_of(place).display().to_string()).collect(),
             plugins: guests.path().display().to_string(),
-            host: None,
+            hosts: (0..count).map(|_| None).collect(),
             peak_kib: 0,
-            count: 0,
+            leads: Vec::new(),
             faults: Vec::new(),
         }
     }
 
-    /// Starts the next one, and does not wait for it.
-    pub fn begin(&mut self) {
+    pub fn count(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Starts the next one in this place, and does not wait for it.
+    pub fn begin(&mut self, place: usize) {
         let host = HostBuilder::new(&self.url)
-            .set("TRACE_JSON_OUTPUT_DIR", &self.json)
+            .set("TRACE_JSON_OUTPUT_DIR", &self.json[place])
             .set("MESHTRACE_JSON_MODE", "lines")
             .set("MESHTRACE_JSON_MAX_BYTES", "4000000")
             .set("MESHTRACE_JSON_MAX_FILES", "1000")
@@ -50,32 +62,36 @@ impl Incarnations {
             .set("MESHTRACE_MAX_TRACE_AGE", "30s")
             .set("MESHTRACE_MAX_TRACE_SPANS", "2000")
             .set("MESHTRACE_MAX_OPEN_BYTES", "33554432")
+            .set("MESHTRACE_MAX_QUEUED_BYTES", "16777216")
             .set("MESHTRACE_STORE_BYTES", "33554432")
             .set("MESHTRACE_MAX_REMEMBERED", "200000");
-        self.host = Some(host.start_at_once());
-        self.count += 1;
+        self.hosts[place] = Some(host.start_at_once());
     }
 
-    /// Starts the next one if there is none, or if this one has ended by itself: which it may only when its disk is `sick`, at its start.
-    pub fn supervise(&mut self, sick: bool) {
+    /// Starts the next one wherever there is none, or one has ended by itself: which none may.
+    pub fn supervise(&mut self) {
         self.look();
-        let Some(host) = &mut self.host else { return self.begin() };
-        let Some(status) = host.process.try_wait().expect("a process") else { return };
-        let said = host.stderr();
-        if !(sick && said.contains("meshtrace: TRACE_JSON_OUTPUT_DIR")) {
-            self.faults.push(format!("the host ended by itself with {status}: {}", tail(&said)));
+        for place in 0..self.count() {
+            let status = self.hosts[place].as_mut().map(|host| host.process.try_wait().expect("a process"));
+            if let Some(None) = status {
+                continue;
+            }
+            if let (Some(Some(status)), Some(host)) = (status, &self.hosts[place]) {
+                self.faults.push(format!("a host ended by itself with {status}: {}", tail(&host.stderr())));
+            }
+            self.end_of_life(place);
+            self.begin(place);
         }
-        self.end_of_life();
-        self.begin();
     }
 
-    /// Waits until it reads what is new.
+    /// Waits until one of them reads what is new, and all the others stand by.
     pub fn wait_until_running(&mut self, within: Duration) -> bool {
         let start = Instant::now();
         while start.elapsed() < within {
-            self.supervise(false);
-            let status = self.host.as_ref().and_then(|host| host.try_get("/trace/status"));
-            if status.is_some_and(|answer| answer.json()["consumer"]["status"] == "running") {
+            self.supervise();
+            let states: Vec<Value> = self.statuses().into_iter().map(|status| status["consumer"]["status"].clone()).collect();
+            let reading = states.iter().filter(|state| **state == "running").count();
+            if reading == 1 && states.iter().filter(|state| **state == "standing_by").count() == self.count() - 1 {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -83,54 +99,89 @@ impl Incarnations {
         false
     }
 
+    /// What each place says of itself: null where nobody answers.
+    fn statuses(&self) -> Vec<Value> {
+        let status = |host: &Host| serde_json::from_str(&host.try_get("/trace/status")?.body).ok();
+        self.hosts.iter().map(|host| host.as_ref().and_then(status).unwrap_or_default()).collect()
+    }
+
+    /// Whom it is to hit. When nobody leads just now, it is anybody.
+    pub fn place_of(&self, victim: Victim) -> usize {
+        if self.count() == 1 {
+            return 0;
+        }
+        let leader = self.statuses().iter().position(|status| status["consumer"]["role"] == "leader").unwrap_or(0);
+        match victim {
+            Victim::Leader => leader,
+            Victim::Standby => (leader + 1) % self.count(),
+        }
+    }
+
+    /// The host that leads, if one does.
+    pub fn leader(&self) -> Option<&Host> {
+        self.hosts[self.place_of(Victim::Leader)].as_ref()
+    }
+
     /// Kills it; the next one begins after `pause`.
-    pub fn kill(&mut self, pause: Duration) {
+    pub fn kill(&mut self, place: usize, pause: Duration) {
         self.look();
-        if let Some(host) = &mut self.host {
+        if let Some(host) = &mut self.hosts[place] {
             let _ = (host.process.kill(), host.process.wait());
         }
-        self.end_of_life();
+        self.end_of_life(place);
         std::thread::sleep(pause);
-        self.begin();
+        self.begin(place);
     }
 
     /// Asks it to end, and waits until it has: that takes ten seconds at most.
-    pub fn terminate(&mut self) {
+    pub fn terminate(&mut self, place: usize) {
         self.look();
-        if let Some(host) = &mut self.host {
+        if let Some(host) = &mut self.hosts[place] {
             host.signal(libc::SIGTERM);
             // One that is just starting has not yet said that it takes signals.
             eventually("the host ends", || host.process.try_wait().expect("a process"));
         }
-        self.end_of_life();
+        self.end_of_life(place);
     }
 
-    pub fn signal(&self, signal: i32) {
-        if let Some(host) = &self.host {
+    pub fn signal(&self, place: usize, signal: i32) {
+        if let Some(host) = &self.hosts[place] {
             host.signal(signal);
         }
     }
 
-    /// The end of what the host of now has said, and what it says of itself.
+    /// The end of what the hosts of now have said, and what they say of themselves.
     pub fn words(&self) -> String {
-        let Some(host) = &self.host else { return "there is no host".into() };
-        let status = host.try_get("/trace/status").map(|answer| answer.body).unwrap_or_default();
-        format!("{status}\n{}", tail(&host.stderr()))
+        let words = |host: &Host| {
+            let status = host.try_get("/trace/status").map(|answer| answer.body).unwrap_or_default();
+            format!("{status}\n{}", tail(&host.stderr()))
+        };
+        self.hosts.iter().flatten().map(words).collect::<Vec<_>>().join("\n")
+    }
+
+    /// How often the lead went from one host to another, in all lives that have ended.
+    pub fn take_overs(&self) -> u64 {
+        let mut leads = self.leads.clone();
+        leads.sort_unstable();
+        leads.windows(2).filter(|pair| pair[0].1 != pair[1].1).count() as u64
     }
 
     fn look(&mut self) {
-        let Some(host) = &self.host else { return };
-        let status = fs::read_to_string(Path::new("/proc").join(host.process.id().to_string()).join("status")).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
-        self.peak_kib = self.peak_kib.max(peak.unwrap_or(0));
+        for host in self.hosts.iter().flatten() {
+            let status = fs::read_to_string(Path::new("/proc").join(host.process.id().to_string()).join("status")).unwrap_or_default();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
+            self.peak_kib = self.peak_kib.max(peak.unwrap_or(0));
+        }
     }
 
     /// No life may have seen a panic of the host's own; those of guests carry their names.
-    fn end_of_life(&mut self) {
-        let Some(host) = self.host.take() else { return };
+    fn end_of_life(&mut self, place: usize) {
+        let Some(host) = self.hosts[place].take() else { return };
         let said = host.stderr();
         let panics = said.lines().filter(|line| line.contains("panicked at") && !line.contains("plugin="));
         self.faults.extend(panics.map(|line| format!("the host panicked: {line}")));
+        let leads = said.lines().filter(|line| line.contains(LEADS));
+        self.leads.extend(leads.filter_map(|line| Some((line.split(' ').next()?.to_owned(), host.process.id()))));
     }
 }
 

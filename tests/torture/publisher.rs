@@ -42,6 +42,8 @@ pub struct Publisher {
 #[derive(Default)]
 struct Orders {
     finish: AtomicBool,
+    /// How many times as many traces as usual.
+    more: AtomicU64,
     repeated: AtomicU64,
 }
 
@@ -71,6 +73,11 @@ impl Publisher {
         self.thread.join().expect("the publisher did not fail")
     }
 
+    /// Publishes so many times as much from now on, beside what it always does.
+    pub fn publish_more(&self, more: u64) {
+        self.orders.more.store(more, Ordering::Relaxed);
+    }
+
     /// Entries that were published again because nobody knows whether Redis has them, or because it has forgotten them.
     pub fn repeated(&self) -> u64 {
         self.orders.repeated.load(Ordering::Relaxed)
@@ -96,12 +103,15 @@ struct Work {
 
 impl Work {
     fn run(mut self) -> BTreeMap<String, Sent> {
-        let start = Instant::now();
+        let (mut last, mut to_begin) = (Instant::now(), 0.0);
         loop {
             let finishing = self.orders.finish.load(Ordering::Relaxed);
-            let begun = start.elapsed().as_millis() as u64 * self.rate.traces_per_second / 1_000;
-            while !finishing && (self.traces.len() as u64) < begun {
+            let rate = self.rate.traces_per_second * (1 + self.orders.more.load(Ordering::Relaxed));
+            to_begin += last.elapsed().as_secs_f64() * rate as f64;
+            last = Instant::now();
+            while !finishing && to_begin >= 1.0 {
                 self.begin();
+                to_begin -= 1.0;
             }
             let now = if finishing { Instant::now() + Duration::from_secs(3_600) } else { Instant::now() };
             let chunk = self.take(now);

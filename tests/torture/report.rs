@@ -14,6 +14,9 @@ fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
     vec![
         ("seed", number(seed)),
         ("minutes", minutes.to_string()),
+        ("hosts", number(tally.hosts)),
+        ("take-overs", number(tally.take_overs)),
+        ("outages", number(tally.outages)),
         ("kills", number(tally.kills)),
         ("ends", number(tally.terminations)),
         ("restarts of Redis", number(tally.restarts)),

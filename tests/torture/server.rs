@@ -73,6 +73,8 @@ impl Server {
         });
         self.redis.kill();
         redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut connection).expect("REPLICAOF");
+        let role: (String, redis::Value, redis::Value) = redis::cmd("ROLE").query(&mut connection).expect("ROLE");
+        assert_eq!(role.0, "master", "the replica has been promoted");
         self.redis = replica;
         self.port.store(self.redis.port, Ordering::Relaxed);
         self.proxy.lead_to(self.redis.port);
@@ -121,6 +123,21 @@ impl Server {
         }
     }
 
+    /// The last entry of the stream.
+    pub fn last_entry(&self) -> String {
+        let stream: StreamInfoStreamReply = redis::cmd("XINFO").arg("STREAM").arg(STREAM).query(&mut self.connect()).expect("XINFO STREAM");
+        stream.last_generated_id
+    }
+
+    /// Whether the group has acknowledged everything up to this entry.
+    pub fn is_settled_up_to(&self, entry: &str) -> bool {
+        let mut connection = self.connect();
+        let groups: StreamInfoGroupsReply = redis::cmd("XINFO").arg("GROUPS").arg(STREAM).query(&mut connection).expect("XINFO GROUPS");
+        let given = groups.groups.iter().any(|own| own.name == GROUP && in_order(&own.last_delivered_id) >= in_order(entry));
+        let rows: StreamPendingCountReply = connection.xpending_count(STREAM, GROUP, "-", "+", 1).expect("XPENDING");
+        given && rows.ids.first().is_none_or(|oldest| in_order(&oldest.id) > in_order(entry))
+    }
+
     /// Whether the group has been given everything, and nothing is pending in it.
     pub fn is_settled(&self) -> bool {
         let mut connection = self.connect();
@@ -134,4 +151,10 @@ impl Server {
         let delivered = groups.groups.iter().any(|own| own.name == GROUP && own.last_delivered_id == stream.last_generated_id);
         delivered && pending(&mut connection, GROUP) == 0
     }
+}
+
+/// The two numbers of an entry's id.
+fn in_order(id: &str) -> (u64, u64) {
+    let (time, number) = id.split_once('-').expect("an id");
+    (time.parse().expect("a time"), number.parse().expect("a number"))
 }

@@ -9,7 +9,8 @@ const PROGRAMS: [&str; 4] = ["redis-server", "jq", "curl", "openssl"];
 
 /// Goes through all of it before it fails, so that one look says everything that is to be done by hand.
 pub fn run() -> Result<()> {
-    let results = [rust::ensure_guest_target(), rust::ensure_components(), ensure_programs(), ensure_otlp(), ensure_publishers()];
+    let results =
+        [rust::ensure_guest_target(), rust::ensure_components(), ensure_programs(), ensure_disk(), ensure_otlp(), ensure_publishers()];
     let faults: Vec<String> = results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if faults.is_empty() { Ok(()) } else { bail!(faults.join("\nxtask: ")) }
 }
@@ -17,6 +18,12 @@ pub fn run() -> Result<()> {
 fn ensure_programs() -> Result<()> {
     let missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !shell::has_program(program)).collect();
     if missing.is_empty() { Ok(()) } else { system::install(&missing) }
+}
+
+/// A file system in a file: what mounts and freezes it is on every Debian.
+fn ensure_disk() -> Result<()> {
+    let found = if shell::has_program("mkfs.ext4") { Ok(()) } else { system::install(&["e2fsprogs"]) };
+    unless_left_out("a full, a read-only and a slow disk", found)
 }
 
 fn ensure_otlp() -> Result<()> {

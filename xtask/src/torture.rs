@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
-const USAGE: &str = "[--minutes N] [--seed S] [--maxlen N] [--report FILE], or --hostile N [--seed S]";
+const USAGE: &str = "[--minutes N] [--seed S] [--hosts 1..3] [--outage MINUTES] [--maxlen N] [--report FILE], or --hostile N [--seed S]";
 /// The test that is the harness, and the one that is about hostile entries alone.
 const TORTURE: &str = "torture::nothing_is_lost_whatever_breaks";
 const HOSTILE: &str = "torture::hostile_entries_cost_neither_memory_nor_a_good_trace";
@@ -21,6 +21,8 @@ pub fn run(options: &[&str]) -> Result<()> {
         let variable = match *option {
             "--minutes" => "MESHTRACE_TORTURE_MINUTES",
             "--seed" => "MESHTRACE_TORTURE_SEED",
+            "--hosts" => "MESHTRACE_TORTURE_HOSTS",
+            "--outage" => "MESHTRACE_TORTURE_OUTAGE",
             "--maxlen" => "MESHTRACE_TORTURE_MAXLEN",
             "--hostile" => {
                 name = HOSTILE;

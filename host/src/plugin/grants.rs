@@ -85,7 +85,8 @@ impl Grants {
         let mut builder = WasiCtxBuilder::new();
         builder.max_random_size(RANDOM_BYTES);
         // Each instance has a thread of its own, so its file operations may as well block it: handing each to another thread costs more than most
-        // of them. The price is that a file operation which hangs (a named pipe, a file server that is away) is not ended by the call's time limit.
+        // of them. The price is that a file operation which hangs (a named pipe, a file server that is away) is not ended by the call's time limit. See
+        // `writing.rs` for what that spares us.
         builder.allow_blocking_current_thread(true);
         if self.stdout {
             builder.inherit_stdout();

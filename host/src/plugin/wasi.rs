@@ -11,9 +11,10 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, Network};
-use wasmtime_wasi::p2::{TcpSocket, UdpSocket};
+use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult, TcpSocket, UdpSocket};
 
 use super::guest_state::GuestState;
+use super::writing;
 
 /// The version that wasmtime-wasi links. Guests of any 0.2 find it.
 const VERSION: &str = "0.2.12";
@@ -29,6 +30,7 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     link_environment(linker.instance(&name("cli/environment"))?)?;
     link_preopens(linker.instance(&name("filesystem/preopens"))?)?;
     link_files(linker.instance(&name("filesystem/types"))?)?;
+    link_writing(linker.instance(&name("filesystem/types"))?)?;
     linker.instance(&name("sockets/tcp-create-socket"))?.func_wrap("create-tcp-socket", |store, (_,): (IpAddressFamily,)| {
         store.data().access.asks_for_network("a TCP socket");
         Ok((Err::<Resource<TcpSocket>, _>(ErrorCode::AccessDenied),))
@@ -135,5 +137,24 @@ fn link_files(mut functions: Functions<'_>) -> wasmtime::Result<()> {
             let done = state.filesystem().link_at(dir, at, path, to, target).await;
             Ok((state.access.settle(done, &place, true)?,))
         })
+    })
+}
+
+/// The functions that begin to write to a file.
+fn link_writing(mut functions: Functions<'_>) -> wasmtime::Result<()> {
+    type Begun = FsResult<Resource<DynOutputStream>>;
+    let at_once = |state: &mut GuestState, begun: Begun| -> wasmtime::Result<Result<_, FileError>> {
+        match begun {
+            Ok(stream) => Ok(Ok(writing::at_once(state.filesystem().table, stream)?)),
+            Err(error) => Ok(Err(FsError::downcast(error)?)),
+        }
+    };
+    functions.func_wrap("[method]descriptor.write-via-stream", move |mut store, (file, from): (Resource<Descriptor>, u64)| {
+        let begun = store.data_mut().filesystem().write_via_stream(file, from);
+        Ok((at_once(store.data_mut(), begun)?,))
+    })?;
+    functions.func_wrap("[method]descriptor.append-via-stream", move |mut store, (file,): (Resource<Descriptor>,)| {
+        let begun = store.data_mut().filesystem().append_via_stream(file);
+        Ok((at_once(store.data_mut(), begun)?,))
     })
 }

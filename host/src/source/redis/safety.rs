@@ -56,7 +56,8 @@ pub(super) struct Safety {
     pace: f64,
     /// Whether publishers have been seen to cut the stream, and at which length.
     cut_at: Option<u64>,
-    entries_read: u64,
+    /// At the last look.
+    entries_read: Option<u64>,
     told: Told,
 }
 
@@ -112,10 +113,20 @@ impl Safety {
         self.cut_at.or_else(|| Some(max_len).filter(|limit| *limit > 0 && view.length <= limit + limit / 10))
     }
 
+    /// Whether something could be read, and nothing has been since the last look: of what is new, or of what an earlier host has left.
+    fn stands_still(&mut self, state: SourceState, view: View, entries_read: u64) -> bool {
+        let waits = match state {
+            // How many there are is not always known, but whether there are any is.
+            SourceState::Running => view.lag != Some(0),
+            SourceState::Recovering => view.pending > 0,
+            _ => false,
+        };
+        self.entries_read.replace(entries_read) == Some(entries_read) && waits
+    }
+
     fn tell(&mut self, shared: &Shared, safety: Option<RestartSafety>, view: View, now: Instant) {
         let snapshot = shared.status.snapshot();
-        let stands_still = snapshot.state == SourceState::Running && view.lag.is_some_and(|lag| lag > 0);
-        let stands_still = stands_still && snapshot.entries_read == std::mem::replace(&mut self.entries_read, snapshot.entries_read);
+        let stands_still = self.stands_still(snapshot.state, view, snapshot.entries_read);
         let seconds = safety.and_then(|safety| safety.time).map_or("unknown".to_owned(), |time| time.as_secs().to_string());
         let entries = safety.and_then(|safety| safety.entries).map_or("unknown".to_owned(), |entries| entries.to_string());
         if stands_still && due(&mut self.told.standstill, now) {
@@ -275,6 +286,19 @@ mod tests {
             seconds.push(noted.and_then(|safety| safety.time).map(|time| time.as_secs()));
         }
         assert_eq!(seconds, [None, Some(40), Some(44), Some(49)]);
+    }
+
+    #[test]
+    fn reading_stands_still_when_something_waits_and_nothing_is_read_also_before_what_is_new() {
+        use SourceState::{Recovering, Running, StandingBy};
+        let at = |state, lag, pending| {
+            let mut safety = Safety::default();
+            let view = View { lag, pending, ..View::default() };
+            [7, 7, 8].map(|read| safety.stands_still(state, view, read))
+        };
+        let (still, goes_on) = ([false, true, false], [false; 3]);
+        assert_eq!([at(Running, Some(3), 0), at(Running, None, 0), at(Running, Some(0), 5)], [still, still, goes_on]);
+        assert_eq!([at(Recovering, Some(0), 5), at(Recovering, None, 0), at(StandingBy, Some(3), 5)], [still, goes_on, goes_on]);
     }
 
     #[test]
