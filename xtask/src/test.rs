@@ -9,7 +9,7 @@ use crate::{examples, setup, shell};
 #[derive(Clone, Copy, PartialEq)]
 pub enum Extent {
     Full,
-    /// For the time between two edits of the host: without plugins/ and docs.
+    /// For the time between two edits of the host: without plugins/ and docs, and with little of the fault harness.
     Quick,
 }
 
@@ -38,6 +38,9 @@ const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D war
 
 /// Tests of the whole host wait more than they compute: more of them run at a time than a small machine has cores.
 const TEST_THREADS: &str = "4";
+
+/// How long the fault harness runs within a quick run; it breaks things a few times then.
+const QUICK_TORTURE_MINUTES: (&str, &str) = ("MESHTRACE_TORTURE_MINUTES", "0.3");
 
 /// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
 const STEPS: [Step; 14] = [
@@ -70,7 +73,7 @@ pub fn run(extent: Extent) -> Result<()> {
     let mut times = Vec::new();
     let wanted = STEPS.iter().filter(|step| extent == Extent::Full || step.quick);
     let result = wanted.into_iter().try_for_each(|step| {
-        let (time, result) = run_step(step);
+        let (time, result) = run_step(step, extent);
         times.push((step.name, time, if result.is_ok() { "" } else { "  FAILED" }));
         result
     });
@@ -82,7 +85,7 @@ pub fn run(extent: Extent) -> Result<()> {
     result
 }
 
-fn run_step(step: &Step) -> (Duration, Result<()>) {
+fn run_step(step: &Step, extent: Extent) -> (Duration, Result<()>) {
     eprintln!("xtask: {} …", step.name);
     let begin = Instant::now();
     let result = match &step.work {
@@ -91,6 +94,10 @@ fn run_step(step: &Step) -> (Duration, Result<()>) {
             let mut cargo = shell::cargo_in(folder);
             if std::env::var_os("RUST_TEST_THREADS").is_none() {
                 cargo.env("RUST_TEST_THREADS", TEST_THREADS);
+            }
+            if extent == Extent::Quick {
+                let (variable, minutes) = QUICK_TORTURE_MINUTES;
+                cargo.env(variable, minutes);
             }
             shell::run(cargo.args(words.split(' ')))
         }
