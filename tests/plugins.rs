@@ -262,20 +262,45 @@ fn summary(document: &Value) -> String {
     )
 }
 
-/// Scenario: the examples in C and Python are dropped in, and the captured events are published.
-/// Guarantees: what both say about every trace is the same, and is what the JSON files say.
+/// Scenario: the examples in C, Go, JavaScript and Python are dropped in together, nothing is granted to any, and the captured events are published.
+/// Guarantees: all of them load and run; what each says about every trace is what the JSON files say, and none has failed.
 #[test]
-fn the_examples_in_c_and_python_agree_with_the_json_files() {
-    let examples = ["c-summary", "python-summary"].map(|name| Some((name, example(name)?)));
+fn the_examples_in_four_languages_run_together_without_grants_and_agree_with_the_json_files() {
+    let names = ["c-summary", "go-summary", "js-summary", "python-summary"];
+    let examples: Vec<(&str, Vec<u8>)> = names.into_iter().filter_map(|name| Some((name, example(name)?))).collect();
     let redis = RedisServer::start();
     let entries: Vec<Fields> = ["python", "typescript", "java"].into_iter().flat_map(captured).collect();
     publish(&mut redis.connect(), STREAM, &entries);
-    for (name, wasm) in examples.into_iter().flatten() {
-        // A group each, so that each reads all of it.
-        let host = with_guests(&redis, &[]).set("MCP_MESH_TRACE_CONSUMER_GROUP", name).plugin(name, &wasm).start();
-        host.wait_for_exports(70);
-        let expected: Vec<String> = host.json_files().values().map(summary).collect();
-        assert_eq!(expected.len(), 70);
-        assert_eq!(sorted(host.log_of(name)), sorted(expected), "{name}");
+    let host = examples.iter().fold(with_guests(&redis, &[]), |host, (name, wasm)| host.plugin(name, wasm)).start();
+    host.wait_for_exports(70);
+    wait_until_settled(&mut redis.connect(), GROUP);
+    let expected = sorted(host.json_files().values().map(summary).collect());
+    assert_eq!(expected.len(), 70);
+    for (name, _) in examples {
+        assert_eq!(sorted(host.log_of(name)), expected, "{name}");
+        let row = json!({"name": name, "state": "running", "required": true, "exported": 70, "dropped": 0, "retries": 0, "failures": 0, "last_error": null});
+        assert_eq!(host.plugin(name), row);
     }
+}
+
+/// Scenario: the example in Go may use 64 MiB of memory, and gets traces with 64 MiB of error texts.
+/// Guarantees: it gives back what earlier batches brought, and never ends while the host hands something to it: all traces are taken, and no call failed.
+#[test]
+fn the_example_in_go_gives_back_what_it_was_handed() {
+    let Some(wasm) = example("go-summary") else { return };
+    let redis = RedisServer::start();
+    let error = |number: usize| format!("{number} {}", "x".repeat(128 * 1024));
+    let entries: Vec<Fields> =
+        (1..=512).map(|number| with(lone(&number.to_string(), "fail"), &[("success", "False"), ("error", &error(number))])).collect();
+    let host = with_guests(&redis, &[]).set("TRACE_EXPORTER_TYPE", "none").plugin("go-summary", &wasm);
+    let host = host.file("plugins/go-summary.toml", "[limits]\nmemory-bytes = \"64MiB\"\n").start();
+    for some in entries.chunks(64) {
+        publish(&mut redis.connect(), STREAM, some);
+    }
+    eventually("it has taken all, or failed", || {
+        let plugin = host.plugin("go-summary");
+        (plugin["exported"] == 512 || plugin["failures"] != 0).then_some(())
+    });
+    let plugin = host.plugin("go-summary");
+    assert_eq!((&plugin["exported"], &plugin["failures"], &plugin["last_error"]), (&json!(512), &json!(0), &Value::Null));
 }
