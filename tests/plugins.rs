@@ -262,12 +262,17 @@ fn summary(document: &Value) -> String {
     )
 }
 
+/// The examples in other languages, but for those that have not been built.
+fn built_examples() -> Vec<(&'static str, Vec<u8>)> {
+    let names = ["c-summary", "go-summary", "js-summary", "python-summary"];
+    names.into_iter().filter_map(|name| Some((name, example(name)?))).collect()
+}
+
 /// Scenario: the examples in C, Go, JavaScript and Python are dropped in together, nothing is granted to any, and the captured events are published.
 /// Guarantees: all of them load and run; what each says about every trace is what the JSON files say, and none has failed.
 #[test]
 fn the_examples_in_four_languages_run_together_without_grants_and_agree_with_the_json_files() {
-    let names = ["c-summary", "go-summary", "js-summary", "python-summary"];
-    let examples: Vec<(&str, Vec<u8>)> = names.into_iter().filter_map(|name| Some((name, example(name)?))).collect();
+    let examples = built_examples();
     let redis = RedisServer::start();
     let entries: Vec<Fields> = ["python", "typescript", "java"].into_iter().flat_map(captured).collect();
     publish(&mut redis.connect(), STREAM, &entries);
@@ -283,24 +288,32 @@ fn the_examples_in_four_languages_run_together_without_grants_and_agree_with_the
     }
 }
 
-/// Scenario: the example in Go may use 64 MiB of memory, and gets traces with 64 MiB of error texts.
-/// Guarantees: it gives back what earlier batches brought, and never ends while the host hands something to it: all traces are taken, and no call failed.
+/// Scenario: the examples in C, Go and Python may use 64 MiB of memory each, and get traces with 64 MiB of error texts, which comes to more than that.
+/// (JavaScript's engine collects later than that; it has to keep its default.)
+/// Guarantees: each gives back what earlier batches brought: all traces are taken by all, and no call failed.
 #[test]
-fn the_example_in_go_gives_back_what_it_was_handed() {
-    let Some(wasm) = example("go-summary") else { return };
+fn the_examples_in_c_go_and_python_give_back_what_they_were_handed() {
     let redis = RedisServer::start();
-    let error = |number: usize| format!("{number} {}", "x".repeat(128 * 1024));
-    let entries: Vec<Fields> =
-        (1..=512).map(|number| with(lone(&number.to_string(), "fail"), &[("success", "False"), ("error", &error(number))])).collect();
-    let host = with_guests(&redis, &[]).set("TRACE_EXPORTER_TYPE", "none").plugin("go-summary", &wasm);
-    let host = host.file("plugins/go-summary.toml", "[limits]\nmemory-bytes = \"64MiB\"\n").start();
-    for some in entries.chunks(64) {
-        publish(&mut redis.connect(), STREAM, some);
-    }
-    eventually("it has taken all, or failed", || {
-        let plugin = host.plugin("go-summary");
-        (plugin["exported"] == 512 || plugin["failures"] != 0).then_some(())
+    let mut examples = built_examples();
+    examples.retain(|(name, _)| *name != "js-summary");
+    let host = with_guests(&redis, &[]).set("TRACE_EXPORTER_TYPE", "none");
+    let host = examples.iter().fold(host, |host, (name, wasm)| {
+        host.plugin(name, wasm).file(&format!("plugins/{name}.toml"), "[limits]\nmemory-bytes = \"64MiB\"\n")
     });
-    let plugin = host.plugin("go-summary");
-    assert_eq!((&plugin["exported"], &plugin["failures"], &plugin["last_error"]), (&json!(512), &json!(0), &Value::Null));
+    let host = host.start();
+    for first in (0..512).step_by(64) {
+        let failed = |number: usize| {
+            let error = format!("{number} {}", "x".repeat(128 * 1024));
+            with(lone(&number.to_string(), "fail"), &[("success", "False"), ("error", &error)])
+        };
+        publish(&mut redis.connect(), STREAM, &(first..first + 64).map(failed).collect::<Vec<_>>());
+    }
+    for (name, _) in examples {
+        eventually("it has taken all, or failed", || {
+            let plugin = host.plugin(name);
+            (plugin["exported"] == 512 || plugin["failures"] != 0).then_some(())
+        });
+        let plugin = host.plugin(name);
+        assert_eq!((&plugin["exported"], &plugin["failures"], &plugin["last_error"]), (&json!(512), &json!(0), &Value::Null), "{name}");
+    }
 }

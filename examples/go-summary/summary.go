@@ -2,8 +2,9 @@
 // SDK, only the generated packages, which also want it to have this name.
 //
 // What gives memory back, the one thing to know about Go guests: the host puts every list and string that an import returns into
-// memory of ours, by a function during which a component may call nothing. Go's collector reads the clock, which is a call; if it
-// began to run in there, the instance would end. So it is switched off, and runs where calling is allowed: see collect.
+// memory of ours, by a function during which a component may call nothing. Go's collector reads clocks and looks at timers, which are
+// calls; most are held back while that function runs, and one that is not ends the instance. So the collector is switched off, and
+// runs where calling is allowed: see collect.
 package export_meshtrace_plugin_trace_exporter
 
 import (
