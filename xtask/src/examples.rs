@@ -4,10 +4,12 @@
 //! a line that says which command would get it; on CI that is an error.
 
 mod c;
+mod go;
+mod js;
 mod python;
 mod stamp;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -25,12 +27,24 @@ struct Example {
     build: fn(&Path, &Path) -> Result<()>,
 }
 
-const EXAMPLES: [Example; 2] = [
+const EXAMPLES: [Example; 4] = [
     Example {
         name: "c-summary",
         tools: c::TOOLS,
         prepare: c::prepare,
         build: c::build,
+    },
+    Example {
+        name: "go-summary",
+        tools: go::TOOLS,
+        prepare: go::prepare,
+        build: go::build,
+    },
+    Example {
+        name: "js-summary",
+        tools: js::TOOLS,
+        prepare: js::prepare,
+        build: js::build,
     },
     Example {
         name: "python-summary",
@@ -39,6 +53,14 @@ const EXAMPLES: [Example; 2] = [
         build: python::build,
     },
 ];
+
+/// A run of a program of xtask that makes plugins, for its arguments to be added. Both are built with the same features, so that what
+/// they share is compiled once.
+fn guest_program(name: &str) -> Command {
+    let mut program = shell::cargo();
+    program.args(["run", "-p", "xtask", "--features", "c-guest,go-guest", "--bin", name, "--"]);
+    program
+}
 
 pub fn run() -> Result<()> {
     let folder = shell::target_dir().join("examples");

@@ -2,6 +2,7 @@
 
 mod demo;
 mod examples;
+mod go;
 mod node;
 mod python;
 mod rust;
@@ -20,11 +21,11 @@ cargo xtask <command>
 
   setup             fetch what the checks need: the wasm32-wasip2 target, redis-server, jq, curl, openssl, packages of Python and node
   demo [ARGS…]      run `meshtrace demo` (needs neither Redis nor agents); ARGS are passed on
-  examples          build the example plugins in C and Python into target/examples/
+  examples          build the example plugins in C, Go, JavaScript and Python into target/examples/
   test [--quick]    all checks: formatting, lints, docs, examples, tests; --quick leaves out plugins/, docs
                     and most of the fault harness
-  torture [OPTIONS] break everything at random, and account for every trace: [--minutes N] [--seed S] [--maxlen N] [--report FILE],
-                    or --hostile N: so many hostile entries, and nothing else
+  torture [OPTIONS] break everything at random, and account for every trace: [--minutes N] [--seed S] [--hosts N] [--outage N] [--maxlen N]
+                    [--report FILE], or --hostile N: so many hostile entries, and nothing else
 ";
 
 fn main() -> ExitCode {

@@ -1,6 +1,10 @@
-//! npm packages, in a folder below target/.
+//! npm packages, in folders below target/.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -9,14 +13,14 @@ use crate::{shell, system};
 /// Clients of Redis that agents in TypeScript publish with: ioredis and node-redis.
 pub const PUBLISHERS: [(&str, &str); 2] = [("ioredis", "6.0.0"), ("@redis/client", "6.3.1")];
 
-/// The folder that `node_modules` lies in.
-pub fn environment() -> PathBuf {
+/// The folder that their `node_modules` lies in.
+pub fn publishers() -> PathBuf {
     shell::target_dir().join("node")
 }
 
-/// Makes sure that the folder holds exactly these versions.
-pub fn ensure(packages: &[(&str, &str)]) -> Result<()> {
-    if packages.iter().all(|(name, version)| has(name, version)) && shell::has_program("node") {
+/// Makes sure that the folder holds these versions, and nothing else: npm removes what it is not told of.
+pub fn ensure(folder: &Path, packages: &[(&str, &str)]) -> Result<()> {
+    if packages.iter().all(|(name, version)| has(folder, name, version)) && shell::has_program("node") {
         return Ok(());
     }
     let missing: Vec<&str> =
@@ -24,8 +28,7 @@ pub fn ensure(packages: &[(&str, &str)]) -> Result<()> {
     if !missing.is_empty() {
         system::install(&missing)?;
     }
-    let folder = environment();
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut npm = Command::new("npm");
     // Nothing of theirs runs while they are installed.
     npm.args(["install", "--silent", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(folder);
@@ -33,7 +36,7 @@ pub fn ensure(packages: &[(&str, &str)]) -> Result<()> {
     shell::run_quietly(&mut npm)
 }
 
-fn has(name: &str, version: &str) -> bool {
-    let description = fs::read_to_string(environment().join("node_modules").join(name).join("package.json"));
+fn has(folder: &Path, name: &str, version: &str) -> bool {
+    let description = fs::read_to_string(folder.join("node_modules").join(name).join("package.json"));
     description.is_ok_and(|text| text.contains(&format!("\"version\": \"{version}\"")))
 }

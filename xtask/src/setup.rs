@@ -32,7 +32,7 @@ fn ensure_otlp() -> Result<()> {
 
 fn ensure_publishers() -> Result<()> {
     unless_left_out("tests with publishers in Python", python::ensure(&python::PUBLISHER))?;
-    unless_left_out("tests with publishers in JavaScript", node::ensure(&node::PUBLISHERS))
+    unless_left_out("tests with publishers in JavaScript", node::ensure(&node::publishers(), &node::PUBLISHERS))
 }
 
 /// Tests that need what cannot be had are left out, but not on CI.

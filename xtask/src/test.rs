@@ -29,8 +29,8 @@ enum Work {
     Doc(&'static str, &'static str),
 }
 
-const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest -- -D warnings";
-const DOC: &str = "doc --no-deps --workspace --features xtask/c-guest";
+const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest,xtask/go-guest -- -D warnings";
+const DOC: &str = "doc --no-deps --workspace --features xtask/c-guest,xtask/go-guest";
 const DOC_PLUGINS: &str = "doc --no-deps --workspace";
 const CLIPPY_ATTACKERS: &str = "clippy --release --examples --target wasm32-wasip2 --target-dir ../../target/evil -- -D warnings";
 const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";

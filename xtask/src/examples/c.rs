@@ -4,6 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
+use super::guest_program;
 use crate::{shell, system};
 
 pub const TOOLS: &[&str] = &["xtask/Cargo.toml", "xtask/src/bin/c-guest.rs"];
@@ -27,8 +28,7 @@ fn can_link() -> Result<bool> {
 }
 
 pub fn build(source: &Path, component: &Path) -> Result<()> {
-    let mut tool = shell::cargo();
-    tool.args(["run", "-p", "xtask", "--features", "c-guest", "--bin", "c-guest", "--"]);
+    let mut tool = guest_program("c-guest");
     tool.arg(shell::root().join("wit")).arg("exporter").arg(source.join("summary.c")).arg(component);
     shell::run(&mut tool)
 }
