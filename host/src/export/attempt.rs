@@ -32,6 +32,9 @@ impl Lane {
         let mut suspects = VecDeque::new();
         let mut pause = PAUSE.0;
         while let Some(Portion { rows, suspicion }) = portions.pop_front() {
+            if item.delivery.is_over() {
+                return;
+            }
             match self.offer(&item, rows) {
                 Round::Done => {}
                 Round::Again(rows, _) | Round::Killed(rows, _) if self.is_ending() => self.leave_behind(&item, rows),
