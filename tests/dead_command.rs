@@ -110,13 +110,13 @@ fn an_entry_that_was_lost_before_it_was_buried_is_said_to_be() {
     assert!(done(&redis, &["list"]).contains(&format!("  decode  -       1        -      {why} [1 without fields]\n")));
     let shown = format!(
         "dead letter {id}, buried {}\n  entry   {place}\n  stage   decode\n  reason  {why}\n  fields  none: the entry had left the log before it was \
-         buried; it cannot be retried, only dropped\n",
+         buried, or was too large to be read; it cannot be retried, only dropped\n",
         time_of(&id)
     );
     assert_eq!(done(&redis, &["show", &id]), shown);
     let (_, said) = failed(&redis, &["retry", &id]);
     let expected = format!(
-        "meshtrace: {id} stays a dead letter: its fields had left the log before it was buried\n`meshtrace dead drop ID` removes what is not wanted any more\n"
+        "meshtrace: {id} stays a dead letter: its fields had left the log before it was buried, or were too many bytes to be read\n`meshtrace dead drop ID` removes what is not wanted any more\n"
     );
     assert_eq!(said, expected);
     assert_eq!(done(&redis, &["drop", &id]), "removed 1 dead letter\n");

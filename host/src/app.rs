@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::api::{self, ApiState, Pipeline};
 use crate::budget::Budget;
 use crate::config::{Config, ExporterConfig, SourceConfig};
+use crate::model::Leadership;
 use crate::plugin::{Library, Manager, Means, Registry};
 use crate::source::embedded::{Embedded, EmbeddedConfig};
 use crate::source::redis::Redis;
@@ -80,7 +81,8 @@ impl App {
         let (failed, failures) = mpsc::channel(1);
         let (entries, input) = mpsc::channel(ENTRY_QUEUE);
         let (settlements, settlements_in) = mpsc::channel(SETTLEMENT_QUEUE);
-        let Flow { correlate, filter, export } = start_flow(&tasks, rules, input, settlements, &store, &budget, &failed)?;
+        let Flow { correlate, filter, export } =
+            start_flow(&tasks, rules, input, settlements, (&store, &budget), &status.leadership, &failed)?;
         let registry = Arc::new(Registry::default());
         let mut manager = start_manager(&exporters, &registry, &filter, &export)?;
         let ends = SourceEnds {
@@ -167,8 +169,8 @@ fn start_flow(
     rules: correlate::Rules,
     input: mpsc::Receiver<Batch>,
     settlements: mpsc::Sender<Settlement>,
-    store: &Arc<Store>,
-    budget: &Arc<Budget>,
+    (store, budget): (&Arc<Store>, &Arc<Budget>),
+    leadership: &Leadership,
     failed: &mpsc::Sender<anyhow::Error>,
 ) -> std::io::Result<Flow> {
     let (decided, decided_in) = mpsc::channel(TRACE_QUEUE);
@@ -184,11 +186,13 @@ fn start_flow(
         store: Arc::clone(store),
         filters: Vec::new(),
         remember,
+        leadership: leadership.clone(),
         failed: failed.clone(),
     };
     let export = export::Export {
         input: kept_in,
         settlements: settlements.clone(),
+        leadership: leadership.clone(),
         failed: failed.clone(),
     };
     Ok(Flow {

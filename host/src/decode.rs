@@ -60,6 +60,9 @@ pub struct Decoder {
 impl Decoder {
     /// The event that `entry` describes.
     pub fn decode(&mut self, entry: &Entry<'_>) -> Result<Event, Reject> {
+        if let Some(bytes) = entry.unread {
+            return Err(Reject::Unread(bytes));
+        }
         let (mut bytes, mut count) = (entry.size(), entry.fields().count());
         if bytes > MAX_ENTRY_BYTES || count > MAX_FIELDS {
             (bytes, count) = retry::extent_without_marker(entry.fields());

@@ -6,7 +6,6 @@
 //!
 //! Must never: know how an exporter is built, or what the log is.
 
-mod alarm;
 mod attempt;
 mod breaker;
 mod delivery;

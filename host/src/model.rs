@@ -18,7 +18,7 @@ pub use id::{MAX_ID_BYTES, SpanId, TraceId};
 pub use id_memory::{IdHasher, IdMemory};
 pub use name::{MAX_NAME_BYTES, Name, NameTable, Text};
 pub use outline::Outline;
-pub use receipt::{Mark, Receipt, Receipts};
+pub use receipt::{Leadership, Mark, Receipt, Receipts};
 pub use resource::Resource;
 pub use sampling::Sampling;
 pub use span::{Kind, Span, SpanState, Status};

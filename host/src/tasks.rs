@@ -1,5 +1,9 @@
 //! Every task and thread has a name and an owner, who can say at the end who still runs.
 
+mod alarm;
+
+pub use alarm::Alarm;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,6 +13,8 @@ pub enum Reject {
     UnknownEvent(String),
     /// More than [`MAX_ENTRY_BYTES`].
     TooLarge(usize),
+    /// More than this, which is so much more than [`MAX_ENTRY_BYTES`] that the source has not read it.
+    Unread(u64),
     /// More than [`MAX_FIELDS`].
     TooManyFields(usize),
 }
@@ -24,7 +26,7 @@ impl Reject {
             Reject::NoTraceId => "no_trace_id",
             Reject::NoSpanId => "no_span_id",
             Reject::UnknownEvent(_) => "unknown_event",
-            Reject::TooLarge(_) => "too_large",
+            Reject::TooLarge(_) | Reject::Unread(_) => "too_large",
             Reject::TooManyFields(_) => "too_many_fields",
         }
     }
@@ -40,6 +42,9 @@ impl std::fmt::Display for Reject {
                 "event_type is {given:?}; expected span_start, span_end or error, or a complete span with start_time and end_time or duration_ms"
             ),
             Reject::TooLarge(bytes) => write!(f, "the entry has {bytes} bytes; at most {MAX_ENTRY_BYTES} are taken"),
+            Reject::Unread(bytes) => {
+                write!(f, "the entry has more than {bytes} bytes, and its fields were not read; at most {MAX_ENTRY_BYTES} bytes are taken")
+            }
             Reject::TooManyFields(count) => write!(f, "the entry has {count} fields; at most {MAX_FIELDS} are taken"),
         }
     }

@@ -32,8 +32,8 @@ impl Lane {
         let mut suspects = VecDeque::new();
         let mut pause = PAUSE.0;
         while let Some(Portion { rows, suspicion }) = portions.pop_front() {
-            if !self.patience.lasts(Duration::ZERO) {
-                // The host is ending, and there is time left to end in order, but not for more: the log keeps the rest.
+            // The host is ending, and the time that is left is for that; or it no longer leads, and somebody else exports this.
+            if !self.patience.lasts(Duration::ZERO) || item.delivery.is_over() {
                 return;
             }
             match self.offer(&item, rows) {

@@ -8,13 +8,15 @@ use tokio::sync::mpsc;
 use crate::batch::TraceBatch;
 use crate::budget::Share;
 use crate::filter::FilteredBatch;
-use crate::model::Receipts;
+use crate::model::{Leadership, Receipts};
 use crate::source::{Fate, Settlement};
 
 /// A batch, and for each trace how many exporters have yet to take it.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub batch: Arc<TraceBatch>,
+    /// The latest leadership under which anything of it was read.
+    epoch: u32,
     rows: Mutex<Rows>,
     way_back: WayBack,
 }
@@ -23,6 +25,8 @@ pub(super) struct Delivery {
 #[derive(Debug, Clone)]
 pub(super) struct WayBack {
     pub settlements: mpsc::Sender<Settlement>,
+    /// Whether traces are still ours.
+    pub leadership: Leadership,
     pub delivered: Arc<AtomicU64>,
 }
 
@@ -47,9 +51,27 @@ impl Delivery {
     /// A batch for so many exporters.
     pub fn new(filtered: FilteredBatch, exporters: usize, way_back: WayBack) -> Delivery {
         let FilteredBatch { batch, receipts, share } = filtered;
+        let epoch = receipts.iter().map(|receipts| receipts.epoch).max().unwrap_or_default();
         let all: Vec<Row> = receipts.into_iter().map(|receipts| Row { receipts, waiting: exporters, dead: None }).collect();
         let rows = Rows { unsettled: all.len(), all, share };
-        Delivery { batch, rows: Mutex::new(rows), way_back }
+        Delivery {
+            batch,
+            epoch,
+            rows: Mutex::new(rows),
+            way_back,
+        }
+    }
+
+    /// Whether all of it is another host's by now. Then it has been thrown away, and is not to be offered to anybody.
+    pub fn is_over(&self) -> bool {
+        let over = self.way_back.leadership.is_over(self.epoch);
+        if over {
+            let mut own = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            self.way_back.leadership.threw_away(std::mem::take(&mut own.unsettled));
+            own.all.iter_mut().for_each(|row| row.waiting = 0);
+            own.share = Share::default();
+        }
+        over
     }
 
     /// Bytes of its traces.

@@ -271,6 +271,7 @@ mod tests {
         };
         let way_back = WayBack {
             settlements: mpsc::channel(1).0,
+            leadership: crate::model::Leadership::default(),
             delivered: Arc::default(),
         };
         let delivery = Arc::new(Delivery::new(filtered, 0, way_back));

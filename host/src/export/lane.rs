@@ -9,7 +9,6 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Exporter;
-use super::alarm::Alarm;
 use super::breaker::Breaker;
 use super::group::{Group, Item, Means};
 use super::handover::Handover;
@@ -17,6 +16,7 @@ use super::status::LaneStatus;
 use super::suspects::{Portion, Suspects, Work};
 use crate::blame::Blame;
 use crate::patience::{PAUSE, Patience, jittered};
+use crate::tasks::Alarm;
 
 /// The longest pause that an exporter may ask for. Traces wait for it meanwhile, and so, when its queue is full, does the stream: nobody knows how long
 /// that is but who asked, and one that asks for a day by mistake shall not stand still for a day.
@@ -51,7 +51,7 @@ pub(super) struct Lane {
     pub(super) status: Arc<LaneStatus>,
     /// When what is under suspicion is offered again. Kept over whatever else the lane does meanwhile: a question begins no pause anew.
     pub(super) again_at: Option<Instant>,
-    alarm: Alarm,
+    _alarm: Alarm,
 }
 
 /// How a pause ended.
@@ -81,10 +81,7 @@ enum Next {
 
 impl Lane {
     pub fn new(group: Arc<Group>, exporter: Box<dyn Exporter>, control: mpsc::Receiver<Control>, means: &Means) -> Lane {
-        let alarm = Alarm {
-            name: group.name.clone(),
-            failed: means.failed.clone(),
-        };
+        let alarm = Alarm::new(format!("the exporter {:?}", group.name), means.failed.clone());
         let status = group.status.join();
         Lane {
             group,
@@ -98,7 +95,7 @@ impl Lane {
             surplus: false,
             status,
             again_at: None,
-            alarm,
+            _alarm: alarm,
         }
     }
 
@@ -123,7 +120,7 @@ impl Lane {
         }
         self.let_go();
         if let Err(error) = self.exporter.flush() {
-            tracing::error!(plugin = self.alarm.name, error, "flushing failed");
+            tracing::error!(plugin = self.group.name, error, "flushing failed");
         }
     }
 

@@ -9,6 +9,7 @@ use super::delivery::{Delivery, WayBack};
 use super::group::Means;
 use super::handle::Shared;
 use crate::filter::FilteredBatch;
+use crate::model::Leadership;
 use crate::patience::Patience;
 use crate::source::Settlement;
 use crate::tasks::Tasks;
@@ -20,13 +21,15 @@ pub struct Export {
     pub input: mpsc::Receiver<FilteredBatch>,
     /// Where receipts go.
     pub settlements: mpsc::Sender<Settlement>,
+    /// Whether traces are still ours.
+    pub leadership: Leadership,
     /// Told when the stage cannot go on: then the host has to end, and the next start reads again what is pending.
     pub failed: mpsc::Sender<anyhow::Error>,
 }
 
 /// Starts the stage, which runs until its input closes. It begins without exporters: see [`Handle::put`].
 pub fn run(stage: Export, tasks: &Tasks) -> Handle {
-    let Export { input, settlements, failed } = stage;
+    let Export { input, settlements, leadership, failed } = stage;
     let means = Means {
         tasks: tasks.clone(),
         patience: Arc::new(Patience::default()),
@@ -35,6 +38,7 @@ pub fn run(stage: Export, tasks: &Tasks) -> Handle {
     let handle = Handle { shared: Arc::new(Shared::new(means)) };
     let way_back = WayBack {
         settlements,
+        leadership,
         delivered: Arc::clone(&handle.shared.delivered),
     };
     tasks.spawn("export", feed(input, way_back, Arc::clone(&handle.shared)));

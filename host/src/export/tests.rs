@@ -8,7 +8,7 @@ use super::{Export, Exporter, Handle, Member, Outcome, Terms, run};
 use crate::batch::{Resident, TraceBatch};
 use crate::budget::{Budget, Share};
 use crate::filter::FilteredBatch;
-use crate::model::{Decision, Receipts, Trace, TraceId};
+use crate::model::{Decision, Leadership, Receipts, Trace, TraceId};
 use crate::source::{Fate, Settlement};
 use crate::tasks::Tasks;
 
@@ -72,6 +72,7 @@ struct Stage {
     input: mpsc::Sender<FilteredBatch>,
     settled: mpsc::Receiver<Settlement>,
     handle: Handle,
+    leadership: Leadership,
     tasks: Tasks,
     taken: Taken,
     flushed: Arc<AtomicUsize>,
@@ -89,12 +90,19 @@ impl Stage {
         let (input, received) = mpsc::channel(1);
         let (settlements, settled) = mpsc::channel(1_000);
         let (failed, _) = mpsc::channel(1);
-        let stage = Export { input: received, settlements, failed };
+        let leadership = Leadership::default();
+        let stage = Export {
+            input: received,
+            settlements,
+            leadership: leadership.clone(),
+            failed,
+        };
         let handle = run(stage, &tasks);
         Stage {
             input,
             settled,
             handle,
+            leadership,
             tasks,
             taken: Taken::default(),
             flushed: Arc::default(),
@@ -577,4 +585,34 @@ async fn one_that_is_not_required_may_have_so_many_bytes_waiting() {
     assert_eq!(stage.handle.summaries()[0].dropped, 4, "six of ten MiB fit into 64");
     stage.handle.remove("slow");
     stage.end().await;
+}
+
+#[tokio::test]
+async fn what_another_host_has_by_now_is_not_offered_again_and_takes_no_room() {
+    let mut stage = Stage::start();
+    let answer = |batch: &TraceBatch| match batch.traces()[0].id == TraceId::parse("theirs") {
+        true => Outcome::Retry {
+            after: Some(Duration::from_millis(1)),
+            reason: "not now".into(),
+        },
+        false => Outcome::Delivered,
+    };
+    stage.put("x", TERMS, vec![stage.fake("x", answer)]).await.expect("it runs");
+    let budget = Budget::new(4096);
+    for (epoch, id) in [(0, "theirs"), (1, "ours")] {
+        let trace = Arc::new(Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()));
+        let batch = FilteredBatch {
+            batch: Arc::new(TraceBatch::new(vec![trace])),
+            receipts: vec![Receipts { epoch, ..Receipts::default() }],
+            share: budget.take(1024).await,
+        };
+        stage.input.send(batch).await.expect("the stage runs");
+    }
+    stage.until("it refuses what comes first", |summary| summary.retries > 1).await;
+    assert_eq!((budget.used_bytes(), stage.leadership.thrown_away()), (2048, 0));
+    stage.leadership.begin(1);
+    assert!(delivered(stage.settled(1).await));
+    assert_eq!((stage.taken.by("x"), stage.leadership.thrown_away()), (vec!["ours".to_owned()], 1));
+    stage.end().await;
+    assert_eq!(budget.used_bytes(), 0);
 }

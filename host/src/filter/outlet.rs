@@ -26,6 +26,15 @@ static DROPPED_BEFORE: LazyLock<Arc<Sampling>> = LazyLock::new(|| {
 });
 
 impl Runner {
+    /// Those that are still ours: what was read under a leadership that is over, its successor reads again.
+    pub fn ours(&self, mut decided: Vec<Decided>) -> Vec<Decided> {
+        let over = |decided: &Decided| self.leadership.is_over(decided.receipts.epoch);
+        let gone: Vec<TraceId> = decided.extract_if(.., |decided| over(decided)).map(|decided| decided.trace.id).collect();
+        self.leadership.threw_away(gone.len());
+        self.store.withdraw(&gone);
+        decided
+    }
+
     /// Late parts go where their trace went: those of dropped ones leave here, and no filter is asked.
     pub fn without_followers(&mut self, decided: Vec<Decided>) -> Result<Vec<Decided>, Ended> {
         if decided.iter().all(|decided| decided.trace.part == 0) {

@@ -14,11 +14,11 @@ use super::handle::{Command, Handle, Shared};
 use super::seat::{Seat, Slot};
 use super::verdicts::carry_out;
 use crate::correlate::Decided;
-use crate::model::{IdMemory, NameTable, Sampling, TraceId};
+use crate::model::{IdMemory, Leadership, NameTable, Sampling, TraceId};
 use crate::patience::Patience;
 use crate::source::Settlement;
 use crate::store::Store;
-use crate::tasks::Tasks;
+use crate::tasks::{Alarm, Tasks};
 
 /// Commands that wait for the stage, at most.
 const COMMANDS: usize = 16;
@@ -48,6 +48,8 @@ pub struct Stage {
     pub filters: Vec<Slot>,
     /// What late parts follow.
     pub remember: Remember,
+    /// Whether traces are still ours.
+    pub leadership: Leadership,
     /// Told when the stage ends by a fault of ours: then the host has to end, and the next start reads again what is pending.
     pub failed: mpsc::Sender<anyhow::Error>,
 }
@@ -61,6 +63,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         store,
         filters,
         remember,
+        leadership,
         failed,
     } = stage;
     let (sender, commands) = mpsc::channel(COMMANDS);
@@ -78,6 +81,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         ready: Vec::new(),
         dropped: IdMemory::new(remember.keep_ms, remember.max),
         epoch: 0,
+        leadership,
         names: NameTable::bounded(NEW_NAMES),
         shared: Arc::clone(&handle.shared),
     };
@@ -85,25 +89,11 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         runner.sit(slot);
     }
     tasks.spawn_thread("filter".into(), move || {
-        let alarm = Alarm(failed);
+        let alarm = Alarm::new("the filters".into(), failed);
         runner.run();
         drop(alarm);
     })?;
     Ok(handle)
-}
-
-/// Tells when the thread panics: without it nothing would move, and nobody would know.
-struct Alarm(mpsc::Sender<anyhow::Error>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // Who has been told already need not be told twice.
-            drop(self.0.try_send(anyhow::anyhow!(
-                "the filters' thread ended early, by a fault of this program; what is pending is read again at the next start"
-            )));
-        }
-    }
 }
 
 /// The thread's own.
@@ -126,6 +116,7 @@ pub(super) struct Runner {
     pub(super) dropped: IdMemory<Arc<Sampling>>,
     /// The leadership under which what came last was read.
     epoch: u32,
+    pub(super) leadership: Leadership,
     names: NameTable,
     pub(super) shared: Arc<Shared>,
 }
@@ -209,6 +200,7 @@ impl Runner {
         if decided.is_empty() {
             return Ok(false);
         }
+        let decided = self.ours(decided);
         let decided = self.without_followers(decided)?;
         Flow::new(decided).map_or(Ok(()), |flow| self.pass_on(flow)).map(|()| true)
     }

@@ -1,6 +1,8 @@
 //! What the source wants back when an entry's trace has been disposed of.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Names one entry of one of the source's streams. Opaque to every stage but the source; not `Clone`-happy on purpose:
 /// a receipt is handed in once.
@@ -29,6 +31,32 @@ pub struct Receipts {
     pub mark: Option<Mark>,
     /// One for each entry.
     pub list: Vec<Receipt>,
+}
+
+/// Which leadership lasts, for those who hold what was read under an earlier one. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Leadership(Arc<(AtomicU32, AtomicU64)>);
+
+impl Leadership {
+    /// From now on it is this one; numbers only grow.
+    pub fn begin(&self, epoch: u32) {
+        self.0.0.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// Whether what was read under this one is another host's by now: whatever becomes of it here is in vain.
+    pub fn is_over(&self, epoch: u32) -> bool {
+        epoch < self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Notes that so many trace parts were thrown away for that.
+    pub fn threw_away(&self, parts: usize) {
+        self.0.1.fetch_add(parts as u64, Ordering::Relaxed);
+    }
+
+    /// How many have been, since the start.
+    pub fn thrown_away(&self) -> u64 {
+        self.0.1.load(Ordering::Relaxed)
+    }
 }
 
 /// That a trace has been decided, as it is remembered.

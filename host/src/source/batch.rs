@@ -41,6 +41,8 @@ struct EntryAt {
     receipt: Option<Receipt>,
     at_ms: u64,
     fields: Range<usize>,
+    /// Bytes that it has more than, if it was not read for having them.
+    unread: Option<u64>,
 }
 
 /// One entry of a batch.
@@ -50,6 +52,8 @@ pub struct Entry<'a> {
     pub receipt: Receipt,
     /// Stream time in milliseconds.
     pub at_ms: u64,
+    /// The entry was too large to be read, so that its fields are not here: it has more than so many bytes.
+    pub unread: Option<u64>,
     bytes: &'a [u8],
     fields: &'a [FieldAt],
 }
@@ -70,7 +74,16 @@ impl Batch {
             receipt: Some(receipt),
             at_ms,
             fields: end..end,
+            unread: None,
         });
+    }
+
+    /// Appends an entry that was not read, because it has more than so many bytes.
+    pub fn push_unread(&mut self, receipt: Receipt, at_ms: u64, more_than_bytes: u64) {
+        self.push_entry(receipt, at_ms);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.unread = Some(more_than_bytes);
+        }
     }
 
     /// Appends a field to the last entry.
@@ -105,6 +118,7 @@ impl Batch {
             Some(Entry {
                 receipt: entry.receipt.take()?,
                 at_ms: entry.at_ms,
+                unread: entry.unread,
                 bytes,
                 fields: &fields[entry.fields.clone()],
             })

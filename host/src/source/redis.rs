@@ -5,7 +5,8 @@
 //!
 //! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `keys`: our own keys beside the stream.
 //! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
-//! - `reader`: the loop that reads. `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
+//! - `reader`: the loop that reads. `pace`: how much at once. `wire`, `tls`: the reader's connection, on which a reply has an end.
+//! - `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
 //! - `upkeep`: retention, dead consumers, foreign readers. `safety`: how long the log can wait.
 
 mod clock;
@@ -18,6 +19,7 @@ mod group;
 mod journal;
 mod keys;
 mod lease;
+mod pace;
 mod reader;
 mod recover;
 mod reply;
@@ -25,10 +27,13 @@ mod safety;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upkeep;
+mod wire;
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -41,6 +46,7 @@ pub use connect::TlsFiles;
 pub use fuzz::replies as fuzz_replies;
 pub use journal::JournalBounds;
 use keys::{Keys, dead_stream};
+use reply::EntryId;
 
 /// The group that MCP Mesh documents; taking it over is the default.
 pub const DOCUMENTED_GROUP: &str = "mcp-mesh-registry-processors";
@@ -100,6 +106,8 @@ struct Shared {
     ahead_ms: AtomicI64,
     /// Something may be pending for consumers that will never read it.
     strays: AtomicBool,
+    /// Entries that were handed on without their fields, because they are too large to be read.
+    unread: Mutex<HashSet<EntryId>>,
     max_len: u64,
     quiet: Duration,
     status: Arc<SourceStatus>,
@@ -109,6 +117,22 @@ impl Shared {
     /// Stream time is ahead of the clock of Redis by so many milliseconds.
     fn ahead_ms(&self) -> i64 {
         self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// Hands on an entry that is too large to be read: what becomes of it, it becomes without its fields.
+    fn push_unread(&self, batch: &mut Batch, id: EntryId, at_ms: u64) {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        batch.push_unread(id.receipt(), at_ms, pace::REPLY_BYTES);
+    }
+
+    /// Whether this entry is one of those.
+    fn is_unread(&self, id: EntryId) -> bool {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// It has been disposed of.
+    fn forget_unread(&self, id: EntryId) {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// What was published before this has been read: milliseconds since 1970, by the clock of Redis.
@@ -160,6 +184,7 @@ impl Redis {
             read_ms: AtomicU64::default(),
             ahead_ms: AtomicI64::default(),
             strays: AtomicBool::default(),
+            unread: Mutex::default(),
             max_len: config.max_len,
             quiet: config.quiet,
             status,

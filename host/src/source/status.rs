@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::model::Leadership;
+
 /// What the source is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SourceState {
@@ -86,6 +88,8 @@ pub struct RestartSafety {
 #[derive(Debug, Default)]
 pub struct SourceStatus {
     words: Mutex<Words>,
+    /// Which leadership lasts. The stages look at it, too.
+    pub leadership: Leadership,
     /// Entries handed on.
     pub entries_read: AtomicU64,
     /// Entries acknowledged, dead letters among them.
@@ -96,7 +100,7 @@ pub struct SourceStatus {
     pub entries_trimmed: AtomicU64,
     /// Connections lost, on which entries were read; attempts to make one are not counted.
     pub disconnects: AtomicU64,
-    /// Settlements of trace parts that were thrown away, because another host had taken the lead since their entries were read: that one reads them again.
+    /// Settlements of trace parts that were thrown away on their way back, because another host had taken the lead since their entries were read: that one reads them again.
     pub settlements_fenced: AtomicU64,
     /// Settlements that were acknowledged and could not be journalled.
     pub settlements_unjournalled: AtomicU64,
@@ -157,7 +161,7 @@ pub struct StatusSnapshot {
     pub entries_trimmed: u64,
     /// Connections lost since the start; attempts to make one are not counted.
     pub disconnects: u64,
-    /// Settlements thrown away since the start, because another host had taken the lead.
+    /// Trace parts and their settlements thrown away since the start, because another host had taken the lead.
     pub settlements_fenced: u64,
     /// Settlements since the start that could not be journalled.
     pub settlements_unjournalled: u64,
@@ -256,7 +260,7 @@ impl SourceStatus {
             entries_dead: count(&self.entries_dead),
             entries_trimmed: count(&self.entries_trimmed),
             disconnects: count(&self.disconnects),
-            settlements_fenced: count(&self.settlements_fenced),
+            settlements_fenced: count(&self.settlements_fenced) + self.leadership.thrown_away(),
             settlements_unjournalled: count(&self.settlements_unjournalled),
             role_changes: count(&self.role_changes),
             journal_bytes: count(&self.journal_bytes),

@@ -45,7 +45,10 @@ pub(super) fn letter(letter: &Letter) -> String {
         line(&readable(key.as_bytes()), &readable(value.as_bytes()));
     }
     if letter.fields().next().is_none() {
-        line("fields", "none: the entry had left the log before it was buried; it cannot be retried, only dropped");
+        line(
+            "fields",
+            "none: the entry had left the log before it was buried, or was too large to be read; it cannot be retried, only dropped",
+        );
         return text;
     }
     line("fields", "");

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::batch::{Numbers, Resident, TraceBatch};
 use crate::filter::{self, Filter, FilterSummary, FilteredBatch, Handle, Remember, Stage};
+use crate::model::Leadership;
 use crate::source::{Fate, Settlement};
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -149,6 +150,7 @@ pub(super) struct Bench {
     pub(super) store: Arc<Store>,
     pub(super) failures: mpsc::Receiver<anyhow::Error>,
     pub(super) handle: Handle,
+    pub(super) leadership: Leadership,
     tasks: Tasks,
 }
 
@@ -164,6 +166,7 @@ impl Bench {
         let (settle, settlements) = mpsc::channel(1_024);
         let (failed, failures) = mpsc::channel(1);
         let store = Arc::new(Store::new(crate::store::Limits::default()));
+        let leadership = Leadership::default();
         let stage = Stage {
             input: decided,
             output: kept,
@@ -171,6 +174,7 @@ impl Bench {
             store: Arc::clone(&store),
             filters,
             remember,
+            leadership: leadership.clone(),
             failed,
         };
         let handle = filter::run(stage, &tasks).unwrap();
@@ -181,6 +185,7 @@ impl Bench {
             store,
             failures,
             handle,
+            leadership,
             tasks,
         }
     }

@@ -1,9 +1,10 @@
-//! How the stage ends: with its input, in time, and never unnoticed.
+//! How the stage ends: with its input, in time, and never unnoticed. And what it does when a leadership has ended.
 
 use std::time::Instant;
 
 use super::bench::Notes;
 use super::*;
+use crate::model::TraceId;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_come_is_decided_and_filters_are_flushed_when_the_input_ends() {
@@ -69,7 +70,7 @@ async fn a_panic_of_the_thread_is_told() {
     let mut bench = Bench::new(vec![Fake::new(|_| panic!("a fault of ours")).called("f")]);
     bench.give(all(&["a"])).await;
     let said = bench.failures.recv().await.unwrap().to_string();
-    assert_eq!(said, "the filters' thread ended early, by a fault of this program; what is pending is read again at the next start");
+    assert_eq!(said, "the thread of the filters ended by a fault of this program; what is pending is read again at the next start");
     bench.ended().await;
 }
 
@@ -79,4 +80,19 @@ async fn the_stage_ends_with_the_next_one() {
     bench.output.close();
     bench.give(all(&["a"])).await;
     bench.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_host_has_by_now_is_put_before_no_filter_and_forgotten() {
+    let notes = Notes::default();
+    let mut bench = Bench::new(vec![passing().noting(&notes).called("f")]);
+    bench.leadership.begin(1);
+    let mut decided = all(&["theirs", "ours"]);
+    decided[1].receipts.epoch = 1;
+    bench.store.announce(decided.iter().map(|decided| &decided.trace));
+    bench.give(decided).await;
+    assert_eq!(bench.kept_ids().await, ["ours"]);
+    assert_eq!((notes.taken(), bench.leadership.thrown_away()), (vec!["asked ours".to_owned()], 1));
+    assert!(bench.store.outline(&TraceId::parse("theirs")).is_none());
+    bench.assert_nothing_left();
 }

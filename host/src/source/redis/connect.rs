@@ -2,12 +2,17 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
+use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
+use rustls::ClientConfig;
 use tokio::sync::watch;
+
+use super::tls;
+use super::wire::{self, Meter, Moving};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +46,8 @@ impl TlsFiles {
 /// Makes connections to one Redis.
 pub(super) struct Connector {
     client: Client,
+    /// For the reader's connection, where it is encrypted.
+    tls: Option<Arc<ClientConfig>>,
     password: Option<String>,
 }
 
@@ -65,28 +72,36 @@ impl Connector {
         // The library's own text repeats the URL, and with it the password.
         let info = url.as_str().into_connection_info().map_err(|_| anyhow::anyhow!("not a redis:// or rediss:// URL"))?;
         let password = info.redis_settings().password().map(str::to_owned);
-        let client = if url.starts_with("rediss://") {
+        let mut encrypted = None;
+        let client = if let ConnectionAddr::TcpTls { insecure, .. } = *info.addr() {
             // Another part of the process may have chosen one already; either will do.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            Client::build_with_tls(info, certificates(tls)?)
+            let certificates = certificates(tls)?;
+            encrypted = Some(tls::client(&certificates, insecure).context("the TLS settings cannot be used")?);
+            Client::build_with_tls(info, certificates)
         } else {
             Client::open(info)
         };
         Ok(Connector {
             client: client.context("the TLS settings cannot be used")?,
+            tls: encrypted,
             password,
         })
     }
 
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        // For people, and to tell other readers from ourselves; a user who may not do this reads all the same.
-        let named: RedisResult<()> = redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).query_async(&mut connection).await;
-        match named {
-            Err(error) if error.is_connection_dropped() => Err(error),
-            _ => Ok(connection),
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config()).await?;
+        name(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A connection whose replies `meter` counts and bounds.
+    pub async fn connect_metered(&self, meter: &Arc<Meter>) -> RedisResult<(MultiplexedConnection, Moving)> {
+        meter.allow(u64::MAX);
+        let connecting = wire::connect(self.client.get_connection_info(), self.tls.as_ref(), Arc::clone(meter), config());
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
         }
     }
 
@@ -98,6 +113,16 @@ impl Connector {
             _ => text,
         }
     }
+}
+
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT))
+}
+
+/// For people, and to tell other readers from ourselves; a user who may not do this reads all the same.
+pub(super) async fn name(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let named: RedisResult<()> = redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).query_async(connection).await;
+    named.or_else(|error| if error.is_connection_dropped() { Err(error) } else { Ok(()) })
 }
 
 fn certificates(tls: &TlsFiles) -> anyhow::Result<TlsCertificates> {

@@ -161,6 +161,7 @@ impl Lease {
                 ..State::default()
             };
         });
+        shared.status.leadership.begin(self.epoch());
         tracing::info!(group = shared.group, token, "leading this group");
         shared.status.set_role(Role::Leader, &shared.consumer);
         Term { epoch: self.epoch(), token: token.into() }
@@ -232,6 +233,7 @@ impl Lease {
             lost
         });
         if lost {
+            shared.status.leadership.begin(self.epoch());
             tracing::warn!(
                 group = shared.group,
                 leader,

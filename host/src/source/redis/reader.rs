@@ -1,6 +1,7 @@
 //! The loop that reads.
 
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -9,8 +10,9 @@ use redis::{RedisResult, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
-use super::connect::Backoff;
+use super::connect::{self, Backoff};
 use super::lease::Term;
+use super::pace::{Pace, REPLY_BYTES};
 use super::recover::{Recovery, Whose};
 use super::reply::{EntryId, entry, push, stream_entries, time_ms};
 use super::{BLOCK, Shared, group, journal, recover};
@@ -26,6 +28,8 @@ pub(super) enum SessionEnd {
     Lost,
     /// The connection, or what it answered, was no good.
     Failed(redis::RedisError),
+    /// So many entries, asked for at once, had more bytes than are taken at once.
+    Cut { entries: usize },
 }
 
 impl From<redis::RedisError> for SessionEnd {
@@ -39,25 +43,32 @@ struct Progress {
     /// The leadership that the next stages know of.
     epoch: Option<u32>,
     clock: StreamClock,
+    pace: Pace,
     recovery: Recovery,
     /// The last new entry handed on. A reply that was lost on its way holds later ones; they are pending for us, and read again.
     last: Option<EntryId>,
 }
 
 impl Progress {
-    fn new(epoch: Option<u32>) -> Progress {
+    fn new(pace: Pace) -> Progress {
         Progress {
-            epoch,
+            epoch: None,
             clock: StreamClock::default(),
+            pace,
             recovery: Recovery::new(Whose::Everybodys),
             last: None,
         }
+    }
+
+    /// Begins anew. How large entries are does not depend on who leads.
+    fn reset(&mut self, shared: &Shared) {
+        *self = Progress::new(std::mem::replace(&mut self.pace, Pace::new(shared.count)));
     }
 }
 
 /// Reads until told to stop, or until `out` is closed.
 pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: watch::Receiver<bool>) {
-    let mut progress = Progress::new(None);
+    let mut progress = Progress::new(Pace::new(shared.count));
     let mut pause = Backoff::new(stop.clone());
     loop {
         let end = tokio::select! {
@@ -76,6 +87,14 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
                     return;
                 }
             }
+            SessionEnd::Cut { entries } => {
+                tracing::warn!(
+                    entries,
+                    at_once_bytes = REPLY_BYTES,
+                    "entries have more bytes together than are taken at once; reading fewer at a time, on another connection"
+                );
+                pause.reset();
+            }
             SessionEnd::Failed(error) => {
                 let error = shared.connector.explain(&error);
                 tracing::warn!(error, "reading from Redis failed; connecting again");
@@ -91,7 +110,7 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
 
 /// Has the next stages drop what was made of entries that somebody else reads now.
 async fn let_go(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progress) -> Result<(), SessionEnd> {
-    *progress = Progress::new(None);
+    progress.reset(shared);
     let nothing = Beginning {
         epoch: shared.lease.epoch(),
         ..Beginning::default()
@@ -100,11 +119,17 @@ async fn let_go(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progr
 }
 
 async fn session(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progress, pause: &mut Backoff) -> SessionEnd {
-    let connection = match shared.connector.connect().await {
-        Ok(connection) => connection,
+    let (connection, moving) = match shared.connector.connect_metered(&progress.pace.meter).await {
+        Ok(connected) => connected,
         Err(error) => return SessionEnd::Failed(error),
     };
-    let end = match try_session(shared, connection, out, progress, pause).await {
+    let mut session = pin!(try_session(shared, connection, out, progress, pause));
+    let ended = tokio::select! {
+        ended = &mut session => ended,
+        // It learns why from what it asks, or has asked.
+        () = moving => session.await,
+    };
+    let end = match ended {
         Ok(never) => match never {},
         Err(end) => end,
     };
@@ -121,12 +146,13 @@ async fn try_session(
     progress: &mut Progress,
     pause: &mut Backoff,
 ) -> Result<std::convert::Infallible, SessionEnd> {
+    connect::name(&mut connection).await?;
     // Two that read would split every trace between them.
     let term = shared.lease.acquire(shared, &mut connection).await?;
     let made_from = group::ensure(shared, &mut connection).await?;
     if progress.epoch != Some(term.epoch) {
         let beginning = journal::recall(shared, &mut connection, term.epoch).await?;
-        *progress = Progress::new(None);
+        progress.reset(shared);
         hand_on(shared, out, Batch::beginning(beginning)).await?;
         progress.epoch = Some(term.epoch);
         progress.last = Some(last_delivered(shared, &mut connection).await?);
@@ -166,7 +192,11 @@ async fn recover_all(
     shared.status.set_state(SourceState::Recovering);
     loop {
         make_sure(shared, connection).await?;
-        let Some(batch) = recover::next(shared, connection, &mut progress.recovery, &mut progress.clock, term).await? else { break };
+        let Some(batch) =
+            recover::next(shared, connection, &mut progress.recovery, (&mut progress.clock, &mut progress.pace), term).await?
+        else {
+            break;
+        };
         hand_on(shared, out, batch).await?;
     }
     shared.status.set_state(SourceState::Running);
@@ -201,8 +231,19 @@ async fn read(
     which: Which,
 ) -> Result<ControlFlow<()>, SessionEnd> {
     make_sure(shared, connection).await?;
+    let count = progress.pace.count();
+    if count == 1
+        && matches!(which, Which::Lost)
+        && let Some(id) = recover::next_of_ours(shared, connection, progress.last).await?
+        && progress.pace.is_unreadable(id)
+    {
+        progress.last = progress.last.max(Some(id));
+        let mut batch = Batch::default();
+        shared.push_unread(&mut batch, id, progress.clock.of_new(id.ms));
+        return hand_on(shared, out, batch).await.map(ControlFlow::Continue);
+    }
     let mut command = redis::cmd("XREADGROUP");
-    command.arg("GROUP").arg(&shared.group).arg(&shared.consumer).arg("COUNT").arg(shared.count);
+    command.arg("GROUP").arg(&shared.group).arg(&shared.consumer).arg("COUNT").arg(count);
     let from = match which {
         Which::New => {
             command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
@@ -212,12 +253,15 @@ async fn read(
     };
     command.arg("STREAMS").arg(&shared.stream).arg(from);
     let sent = Instant::now();
-    let (time, reply): (Value, Value) = redis::pipe().cmd("TIME").add_command(command).query_async(connection).await?;
+    let mut asking = redis::pipe();
+    asking.cmd("TIME").add_command(command);
+    let (time, reply): (Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
     let redis_ms = time_ms(&time);
     if let Some(redis_ms) = redis_ms {
         progress.clock.look(redis_ms, sent, Instant::now());
     }
     let entries = stream_entries(&reply);
+    progress.pace.took(entries.len());
     if let (Some(redis_ms), Which::New) = (redis_ms, &which) {
         let stamp = |value: &Value| entry(value).map(|(id, _)| id.ms);
         progress.clock.heard(redis_ms, entries.first().and_then(stamp).zip(entries.last().and_then(stamp)));
@@ -232,7 +276,7 @@ async fn read(
             push(&mut batch, id, last_ms, fields);
         }
     }
-    let full = entries.len() >= shared.count;
+    let full = entries.len() >= count;
     let caught_up = !full && matches!(which, Which::New);
     // Without a time that can be read, the entries themselves are all that is known.
     let read_up_to = if caught_up && redis_ms.is_some() { progress.clock.now() } else { last_ms };

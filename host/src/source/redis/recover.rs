@@ -11,13 +11,14 @@ use super::clock::StreamClock;
 use super::fence::{self, Fenced};
 use super::journal::Lines;
 use super::lease::Term;
+use super::pace::Pace;
 use super::reader::{SessionEnd, still_leads};
 use super::reply::{EntryId, bytes, entry, items, push, time_ms};
 use super::{Shared, group};
 use crate::model::Receipt;
 use crate::source::Batch;
 
-/// Pending entries per step.
+/// Pending entries that are looked at per step.
 const PAGE: usize = 1_000;
 
 /// What is read again.
@@ -57,16 +58,19 @@ pub(super) async fn next(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     recovery: &mut Recovery,
-    clock: &mut StreamClock,
+    (clock, pace): (&mut StreamClock, &mut Pace),
     term: &Term,
 ) -> Result<Option<Batch>, SessionEnd> {
     // Ids need not be times: what is pending is not from after now.
+    let mut asking = redis::pipe();
+    asking.cmd("TIME").add_command(pending(shared, recovery.after, PAGE));
     let sent = Instant::now();
-    let time: Value = redis::cmd("TIME").query_async(connection).await?;
+    let (time, page): (Value, Value) = asking.query_async(connection).await?;
     if let Some(redis_ms) = time_ms(&time) {
         clock.look(redis_ms, sent, Instant::now());
     }
-    let Some(page) = pending_page(shared, connection, recovery.after).await? else {
+    let page = rows(&page);
+    let Some((mut last, _)) = page.last().copied() else {
         recovery.done = true;
         return Ok(None);
     };
@@ -77,29 +81,43 @@ pub(super) async fn next(
     if recovery.whose == Whose::Strays {
         left_alone.push(shared.consumer.clone());
     }
-    let last = page.last().map(|(id, _)| *id);
-    let ids: Vec<EntryId> = page.into_iter().filter(|(_, owner)| !left_alone.contains(owner)).map(|(id, _)| id).collect();
+    let ours = page.into_iter().filter(|(_, owner)| !left_alone.iter().any(|own| own.as_bytes() == *owner));
+    let mut ids: Vec<EntryId> = ours.map(|(id, _)| id).collect();
+    if ids.len() > pace.count() {
+        ids.truncate(pace.count());
+        last = ids.last().copied().unwrap_or(last);
+    }
     let stamp = |ms| if recovery.whose == Whose::Everybodys { clock.of_pending(ms) } else { clock.of_new(ms) };
-    let batch = claim(shared, connection, term, stamp, &ids).await?;
-    recovery.after = last;
+    let batch = claim(shared, connection, term, (stamp, pace), &ids).await?;
+    recovery.after = Some(last);
     Ok(Some(batch))
 }
 
-/// Up to [`PAGE`] pending ids after `after`, with who they are pending for; `None` when there are none.
-async fn pending_page(
+/// The first entry after `after` that is pending for us.
+pub(super) async fn next_of_ours(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     after: Option<EntryId>,
-) -> RedisResult<Option<Vec<(EntryId, String)>>> {
+) -> RedisResult<Option<EntryId>> {
+    let reply: Value = pending(shared, after, 1).arg(&shared.consumer).query_async(connection).await?;
+    Ok(rows(&reply).first().map(|(id, _)| *id))
+}
+
+/// Asks for so many pending ids after `after`.
+fn pending(shared: &Shared, after: Option<EntryId>, count: usize) -> redis::Cmd {
     let from = after.map_or("-".to_owned(), |id| format!("({id}"));
-    let reply: Value =
-        redis::cmd("XPENDING").arg(&shared.stream).arg(&shared.group).arg(from).arg("+").arg(PAGE).query_async(connection).await?;
-    let row = |row: &Value| {
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(&shared.stream).arg(&shared.group).arg(from).arg("+").arg(count);
+    pending
+}
+
+/// Pending ids, with who they are pending for.
+fn rows(reply: &Value) -> Vec<(EntryId, &[u8])> {
+    let row = |row| {
         let parts = items(row);
-        Some((EntryId::of(parts.first()?)?, String::from_utf8_lossy(bytes(parts.get(1)?)?).into_owned()))
+        Some((EntryId::of(parts.first()?)?, bytes(parts.get(1)?)?))
     };
-    let page: Vec<_> = items(&reply).iter().filter_map(row).collect();
-    Ok(Some(page).filter(|page| !page.is_empty()))
+    items(reply).iter().filter_map(row).collect()
 }
 
 /// Claims and reads entries; `stamp` makes stream times of their ids'.
@@ -107,7 +125,7 @@ async fn claim(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     term: &Term,
-    mut stamp: impl FnMut(u64) -> u64,
+    (mut stamp, pace): (impl FnMut(u64) -> u64, &mut Pace),
     ids: &[EntryId],
 ) -> Result<Batch, SessionEnd> {
     let mut batch = Batch::default();
@@ -117,11 +135,20 @@ async fn claim(
     while fence::claim(shared, connection, term, ids).await? == Fenced::Refused {
         still_leads(shared, connection).await?;
     }
+    if let [id] = ids
+        && pace.is_unreadable(*id)
+    {
+        let at_ms = stamp(id.ms);
+        shared.push_unread(&mut batch, *id, at_ms);
+        batch.watermark_ms = at_ms;
+        return Ok(batch);
+    }
     let mut pipeline = redis::pipe();
     for id in ids {
         pipeline.cmd("XRANGE").arg(&shared.stream).arg(id.to_string()).arg(id.to_string());
     }
-    let replies: Vec<Value> = pipeline.query_async(connection).await?;
+    let replies: Vec<Value> = pace.ask(ids.len(), pipeline.query_async(connection)).await?;
+    pace.took(ids.len());
     let found: HashMap<EntryId, &[Value]> =
         replies.iter().filter_map(|reply| entry(items(reply).first()?)).filter_map(|(id, fields)| Some((id, fields?))).collect();
     for id in ids {

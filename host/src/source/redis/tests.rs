@@ -4,6 +4,7 @@ mod cost;
 mod fencing;
 mod forgetting;
 mod journalling;
+mod large;
 mod server;
 
 use std::sync::Arc;

@@ -11,11 +11,13 @@ use super::super::reply::{EntryId, bytes, entry, items, push};
 use super::DEAD_MAX;
 use super::letter::{END, OWN};
 use crate::decode;
+use crate::model::Receipt;
 use crate::source::{Batch, Fate, Settlement};
 
 /// Writes the entries of `settlement` to the dead-letter stream, each with why and where from, and acknowledges them, in one step.
 ///
-/// Entries that the log has lost meanwhile (agents trim it) are written as the host's own account of their trace.
+/// Entries that the log has lost meanwhile (agents trim it) are written as the host's own account of their trace. Of one that was too large to be read
+/// there is nothing but its id and why: neither we nor the stream of dead letters should hold it.
 ///
 /// It is a transaction and not a script, because a script cannot hand on an entry of more than some 8,000 fields. It watches the key that a new leader
 /// writes, on a connection that nobody else uses at the same time: if somebody takes the lead before it is made, it is not made.
@@ -54,7 +56,7 @@ pub(in super::super) async fn bury(
     if let Some(trace) = account {
         let mut batch = Batch::default();
         for (receipt, fields) in found() {
-            push(&mut batch, EntryId { ms: receipt.ms, seq: receipt.seq }, 0, fields.unwrap_or_default());
+            push(&mut batch, id_of(receipt), 0, fields.unwrap_or_default());
         }
         for account in decode::missing(trace, batch) {
             let fields: Vec<&[u8]> = account.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
@@ -76,6 +78,9 @@ pub(in super::super) async fn bury(
     let before = shared.lease.settled_so_far();
     let Some((settled,)) = moving.query_async::<Option<(u64,)>>(connection).await? else { return Ok(Fenced::Refused) };
     shared.lease.settled(term, before + 1, settled);
+    if let [receipt] = &list[..] {
+        shared.forget_unread(id_of(receipt));
+    }
     Ok(Fenced::Done(()))
 }
 
@@ -102,11 +107,20 @@ async fn look(
     }
     looking.cmd("HGET").arg(&shared.keys.leader).arg("token");
     for receipt in &settlement.receipts.list {
+        if shared.is_unread(id_of(receipt)) {
+            // In the place of its reply.
+            looking.cmd("ECHO").arg("");
+            continue;
+        }
         looking.cmd("XRANGE").arg(&shared.stream).arg(receipt.to_string()).arg(receipt.to_string());
     }
     let mut replies: Vec<Value> = looking.query_async(connection).await?;
     let leader = redis::from_redis_value(replies.remove(0))?;
     Ok((leader, replies))
+}
+
+fn id_of(receipt: &Receipt) -> EntryId {
+    EntryId { ms: receipt.ms, seq: receipt.seq }
 }
 
 fn fields_of(reply: &Value) -> Option<&[Value]> {

@@ -49,7 +49,7 @@ impl Known {
     /// Why it cannot be retried, if it cannot.
     pub fn hindrance(&self) -> Option<String> {
         match self.fields {
-            0 => Some("its fields had left the log before it was buried".into()),
+            0 => Some("its fields had left the log before it was buried, or were too many bytes to be read".into()),
             1..=FIELDS_MAX => None,
             count => Some(format!("it has {count} fields, and at most {FIELDS_MAX} can be put back")),
         }
