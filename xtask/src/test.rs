@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::{examples, setup, shell};
+use crate::{examples, setup, shell, torture};
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Extent {
@@ -27,6 +27,8 @@ enum Work {
     Cargo(&'static str, &'static str),
     /// `cargo doc` with these words in a folder of the repository, where a warning is an error.
     Doc(&'static str, &'static str),
+    /// `cargo test --workspace`, the fault harness beside all others.
+    Tests,
 }
 
 const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest,xtask/go-guest -- -D warnings";
@@ -57,7 +59,7 @@ const STEPS: [Step; 14] = [
     when_full("docs of plugins", Work::Doc("plugins", DOC_PLUGINS)),
     when_full("lint attackers", Work::Cargo("tests/evil", CLIPPY_ATTACKERS)),
     always("examples", Work::Own("examples", examples::run)),
-    always("test", Work::Cargo("", "test --workspace")),
+    always("test", Work::Tests),
 ];
 
 const fn always(name: &'static str, work: Work) -> Step {
@@ -90,17 +92,8 @@ fn run_step(step: &Step, extent: Extent) -> (Duration, Result<()>) {
     let begin = Instant::now();
     let result = match &step.work {
         Work::Own(_, command) => command(),
-        Work::Cargo(folder, words) => {
-            let mut cargo = shell::cargo_in(folder);
-            if std::env::var_os("RUST_TEST_THREADS").is_none() {
-                cargo.env("RUST_TEST_THREADS", TEST_THREADS);
-            }
-            if extent == Extent::Quick {
-                let (variable, minutes) = QUICK_TORTURE_MINUTES;
-                cargo.env(variable, minutes);
-            }
-            shell::run(cargo.args(words.split(' ')))
-        }
+        Work::Cargo(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' '))),
+        Work::Tests => run_tests(extent),
         Work::Doc(folder, words) => shell::run(shell::cargo_in(folder).args(words.split(' ')).env("RUSTDOCFLAGS", "-D warnings")),
     };
     let time = begin.elapsed();
@@ -108,10 +101,33 @@ fn run_step(step: &Step, extent: Extent) -> (Duration, Result<()>) {
     (time, result.map_err(|error| anyhow!("{}: {error:#}\nxtask: to repeat it: {}", step.name, repeat(&step.work))))
 }
 
+/// The fault harness waits for most of its time. Alone at the end, where the alphabet puts it, it would cost minutes; so it runs beside the others.
+fn run_tests(extent: Extent) -> Result<()> {
+    shell::run(shell::cargo().args(["test", "--workspace", "--no-run"]))?;
+    std::thread::scope(|scope| {
+        let torture = scope.spawn(|| {
+            let mut torture = torture::harness();
+            if extent == Extent::Quick {
+                let (variable, minutes) = QUICK_TORTURE_MINUTES;
+                torture.env(variable, minutes);
+            }
+            shell::run_quietly(torture.arg(torture::TORTURE))
+        });
+        let mut others = shell::cargo();
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            others.env("RUST_TEST_THREADS", TEST_THREADS);
+        }
+        let others = shell::run(others.args(["test", "--workspace", "--", "--skip", torture::TORTURE]));
+        let torture = torture.join().map_err(|_| anyhow!("the fault harness could not be run"))?;
+        others.and(torture)
+    })
+}
+
 /// What a person types in the repository's root to do a step again.
 fn repeat(work: &Work) -> String {
     match work {
         Work::Own(command, _) => format!("cargo xtask {command}"),
+        Work::Tests => "cargo test --workspace".to_owned(),
         Work::Cargo("", words) => format!("cargo {words}"),
         Work::Cargo(folder, words) => format!("(cd {folder} && cargo {words})"),
         Work::Doc("", words) => format!("RUSTDOCFLAGS='-D warnings' cargo {words}"),

@@ -1,6 +1,6 @@
 //! `cargo xtask torture`: the fault harness, for as long as one likes. The tests have a short run of it.
 
-use std::env;
+use std::{env, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -8,12 +8,18 @@ use crate::shell;
 
 const USAGE: &str = "[--minutes N] [--seed S] [--hosts 1..3] [--outage MINUTES] [--maxlen N] [--report FILE], or --hostile N [--seed S]";
 /// The test that is the harness, and the one that is about hostile entries alone.
-const TORTURE: &str = "torture::nothing_is_lost_whatever_breaks";
+pub const TORTURE: &str = "torture::nothing_is_lost_whatever_breaks";
 const HOSTILE: &str = "torture::hostile_entries_cost_neither_memory_nor_a_good_trace";
 
-pub fn run(options: &[&str]) -> Result<()> {
+/// The command that runs one test of the whole host, whose name is to be added.
+pub fn harness() -> Command {
     let mut test = shell::cargo();
     test.args(["test", "--workspace", "--test", "whole_host", "--", "--exact", "--nocapture"]);
+    test
+}
+
+pub fn run(options: &[&str]) -> Result<()> {
+    let mut test = harness();
     let mut name = TORTURE;
     let mut rest = options.iter();
     while let Some(option) = rest.next() {
