@@ -1,13 +1,20 @@
 //! One way to a connection: URL, TLS, time limits, and pauses between attempts.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
+use redis::aio::{AsyncStream, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::tap::{Tap, Tapped};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,6 +25,9 @@ const PAUSES_MS: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
 
 /// What our connections are called in Redis' list of clients.
 pub(super) const CLIENT_NAME: &str = "meshtrace";
+
+/// What moves a connection's bytes.
+pub(super) type Moving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Files and switches of `REDIS_TLS_*`, with the meaning that MCP Mesh gives them.
 #[derive(Debug, Clone, Default)]
@@ -79,15 +89,27 @@ impl Connector {
     }
 
     pub async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        // For people, and to tell other readers from ourselves; a user who may not do this reads all the same.
-        let named: RedisResult<()> = redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).query_async(&mut connection).await;
-        match named {
-            Err(error) if error.is_connection_dropped() => Err(error),
-            _ => Ok(connection),
-        }
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config()).await?;
+        name(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A connection with `tap` below it, and what moves its bytes: that has to be polled while the connection is used. Where the client library
+    /// encrypts, there is no tap, and every reply is the library's.
+    pub async fn connect_tapped(&self, tap: &Arc<Tap>) -> RedisResult<(MultiplexedConnection, Moving)> {
+        let info = self.client.get_connection_info();
+        let stream: Pin<Box<dyn AsyncStream + Send + Sync>> = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Box::pin(tcp(host, *port).await?),
+            ConnectionAddr::Unix(path) => Box::pin(UnixStream::connect(path).await?),
+            _ => {
+                let connection = self.client.get_multiplexed_async_connection_with_config(&config()).await?;
+                return Ok((connection, Box::pin(std::future::pending())));
+            }
+        };
+        let tapped = Tapped::new(stream, Arc::clone(tap));
+        let connecting = MultiplexedConnection::new_with_config(info.redis_settings(), tapped, config());
+        let (connection, moving) = timeout(CONNECT_TIMEOUT, connecting).await.map_err(io::Error::from)??;
+        Ok((connection, Box::pin(moving)))
     }
 
     /// What went wrong, for people: never with the password.
@@ -98,6 +120,22 @@ impl Connector {
             _ => text,
         }
     }
+}
+
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT))
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// For people, and to tell other readers from ourselves; a user who may not do this reads all the same.
+pub(super) async fn name(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let named: RedisResult<()> = redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).query_async(connection).await;
+    named.or_else(|error| if error.is_connection_dropped() { Err(error) } else { Ok(()) })
 }
 
 fn certificates(tls: &TlsFiles) -> anyhow::Result<TlsCertificates> {
