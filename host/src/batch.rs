@@ -55,6 +55,8 @@ pub trait Resident: Send {
 #[derive(Debug)]
 pub struct TraceBatch {
     traces: Vec<Arc<Trace>>,
+    /// Made by themselves when nobody has asked for more: most filters do not, and most traces may be dropped by them.
+    trace_columns: OnceLock<TraceColumns>,
     columns: OnceLock<Columns>,
     json: Vec<OnceLock<Vec<u8>>>,
     otlp: Vec<OnceLock<OtlpSpans>>,
@@ -66,6 +68,7 @@ impl TraceBatch {
         TraceBatch {
             json: traces.iter().map(|_| OnceLock::new()).collect(),
             otlp: traces.iter().map(|_| OnceLock::new()).collect(),
+            trace_columns: OnceLock::new(),
             columns: OnceLock::new(),
             traces,
         }
@@ -111,6 +114,14 @@ impl TraceBatch {
         self.columns.get_or_init(|| Columns::build(&self.traces))
     }
 
+    /// The columns that have a row per trace; cheaper than all of them.
+    pub fn trace_columns(&self) -> &TraceColumns {
+        match self.columns.get() {
+            Some(columns) => &columns.traces,
+            None => self.trace_columns.get_or_init(|| TraceColumns::alone(&self.traces)),
+        }
+    }
+
     /// The documented JSON of one trace; `None` when there is no such row.
     pub fn json(&self, row: usize) -> Option<&[u8]> {
         let trace = self.traces.get(row)?;
@@ -141,6 +152,14 @@ mod tests {
     fn batch() -> Arc<TraceBatch> {
         let trace = |id: &str| Arc::new(sample::trace(id, vec![sample::span("s")]));
         Arc::new(TraceBatch::new(vec![trace("a"), trace("b")]))
+    }
+
+    #[test]
+    fn trace_columns_are_the_same_alone_and_beside_all_others() {
+        let (alone, all) = (batch(), batch());
+        assert_eq!(alone.trace_columns(), &all.columns().traces);
+        assert_eq!((alone.columns.get().is_some(), all.trace_columns().parts.len()), (false, 2));
+        assert_eq!(alone.trace_columns(), &alone.columns().traces);
     }
 
     #[test]

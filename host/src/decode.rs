@@ -38,6 +38,9 @@ pub const MAX_ENTRY_BYTES: usize = 1024 * 1024;
 /// The most fields that an entry may have, but for [`RETRY_FIELD`].
 pub const MAX_FIELDS: usize = 1024;
 
+/// Room for attributes while an entry is read: agents send six to twelve.
+const USUAL_ATTRIBUTES: usize = 12;
+
 /// An account of one span.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -83,6 +86,7 @@ impl Decoder {
 
     fn decode_fields<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Event, Reject> {
         let mut draft = Draft::default();
+        draft.attributes.reserve(USUAL_ATTRIBUTES);
         for (key, value) in fields {
             self.take_field(&mut draft, key, readable(value));
         }
@@ -192,6 +196,9 @@ impl Decoder {
         let error = self.either(&mut draft, error, message, "error_message").unwrap_or_default();
         let (ip, address) = (draft.agent[AgentPart::Address as usize].take(), draft.ip_address.take());
         draft.agent[AgentPart::Address as usize] = self.either(&mut draft, ip, address, "ip_address");
+        // An open span is waited for, and a million of them wait together: none holds room for more.
+        let mut attributes = Resource::sorted(draft.attributes);
+        attributes.shrink_to_fit();
         let span = Span {
             id,
             parent,
@@ -204,7 +211,7 @@ impl Decoder {
             state: times.state,
             status: times.status,
             kind: Default::default(),
-            attributes: Resource::sorted(draft.attributes),
+            attributes,
         };
         let retry = draft.retry;
         Ok(Event { trace, span, retry })

@@ -1,5 +1,6 @@
 //! `cargo xtask <command>`: everything that a checkout needs done. One file per command.
 
+mod bench;
 mod demo;
 mod examples;
 mod go;
@@ -26,6 +27,7 @@ cargo xtask <command>
                     and most of the fault harness
   torture [OPTIONS] break everything at random, and account for every trace: [--minutes N] [--seed S] [--hosts N] [--outage N] [--maxlen N]
                     [--report FILE], or --hostile N: so many hostile entries, and nothing else
+  bench [OPTIONS]   measure the whole pipeline against a reader that throws everything away; --help lists its rows and options
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("test", []) => test::run(test::Extent::Full),
         ("test", ["--quick"]) => test::run(test::Extent::Quick),
         ("torture", options) => torture::run(options),
+        ("bench", options) => bench::run(options),
         ("help" | "--help" | "-h", []) => {
             print!("{HELP}");
             Ok(())

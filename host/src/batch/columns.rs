@@ -28,7 +28,7 @@ pub struct Columns {
 macro_rules! columns {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Default)]
+        #[derive(Debug, Default, PartialEq)]
         #[expect(missing_docs, reason = "each column is described where plugins read it, in wit/batch.wit")]
         pub struct $name { $(pub $field: Vec<$type>),* }
     };
@@ -71,14 +71,12 @@ const OPEN: u32 = 4;
 impl Columns {
     /// The columns of these traces.
     pub fn build(traces: &[Arc<Trace>]) -> Columns {
-        let mut columns = Columns::default();
         let mut strings = StringsBuilder::new();
-        let mut first = 0;
         let facts: Vec<Facts> = traces.iter().map(|trace| Facts::of(trace)).collect();
-        for (trace, facts) in traces.iter().zip(&facts) {
-            columns.traces.push(trace, facts, first, &mut strings);
-            first += trace.spans.len() as u32;
-        }
+        let mut columns = Columns {
+            traces: TraceColumns::build(traces, &facts, &mut strings),
+            ..Columns::default()
+        };
         strings.end_section(0);
         let mut resources = Rows::default();
         for ((trace, facts), first) in traces.iter().zip(&facts).zip(columns.traces.first_spans.clone()) {
@@ -136,6 +134,21 @@ impl Facts {
 }
 
 impl TraceColumns {
+    /// The columns of the traces alone: the same as those beside all others, indexes of texts included.
+    pub fn alone(traces: &[Arc<Trace>]) -> TraceColumns {
+        let facts: Vec<Facts> = traces.iter().map(|trace| Facts::of(trace)).collect();
+        TraceColumns::build(traces, &facts, &mut StringsBuilder::new())
+    }
+
+    fn build<'a>(traces: &'a [Arc<Trace>], facts: &[Facts], strings: &mut StringsBuilder<'a>) -> TraceColumns {
+        let (mut columns, mut first) = (TraceColumns::default(), 0);
+        for (trace, facts) in traces.iter().zip(facts) {
+            columns.push(trace, facts, first, strings);
+            first += trace.spans.len() as u32;
+        }
+        columns
+    }
+
     fn push<'a>(&mut self, trace: &'a Trace, facts: &Facts, first: u32, strings: &mut StringsBuilder<'a>) {
         self.ids.extend_from_slice(&trace.id.to_bytes());
         self.id_texts.push(strings.present(Cow::Owned(trace.id.to_string())));

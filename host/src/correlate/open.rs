@@ -73,6 +73,10 @@ impl OpenTrace {
         if let Some(index) = &mut self.index {
             index.insert(span.id.clone(), self.spans.len());
         }
+        if self.spans.len() == self.spans.capacity() {
+            // Most traces have few spans and wait for long: doubling would leave room for as many again.
+            self.spans.reserve_exact((self.spans.len() / 2).max(2));
+        }
         self.spans.push(span);
         if self.index.is_none() && self.spans.len() >= INDEX_FROM {
             self.index = Some(self.spans.iter().enumerate().map(|(at, span)| (span.id.clone(), at)).collect());

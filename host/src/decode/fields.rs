@@ -137,7 +137,7 @@ impl Typed {
         match self {
             Typed::Text | Typed::Json => None,
             Typed::Bool => text.parse().ok().map(Value::Bool),
-            Typed::Integer => text.parse::<i64>().ok().filter(|number| number.to_string() == text).map(Value::Integer),
+            Typed::Integer => whole(text).map(Value::Integer),
             Typed::Double => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::Double),
         }
     }
@@ -167,5 +167,48 @@ impl Typed {
             Value::Json(_) => "json:",
         };
         format!("meshtrace:{word}{key}")
+    }
+}
+
+/// The integer that `text` writes in just the way in which it is written.
+fn whole(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let as_written = match digits.as_bytes() {
+        [b'0'] => digits.len() == text.len(),
+        [b'1'..=b'9', ..] => true,
+        _ => false,
+    };
+    if as_written { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_is_what_is_written_as_one_is() {
+        for text in [
+            "0",
+            "-0",
+            "7",
+            "-7",
+            "007",
+            "-07",
+            "+7",
+            "",
+            "-",
+            " 7",
+            "7 ",
+            "1e3",
+            "7.0",
+            "٣",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775808",
+            "--1",
+        ] {
+            let expected = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+            assert_eq!(whole(text), expected, "{text:?}");
+        }
     }
 }

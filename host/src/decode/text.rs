@@ -21,5 +21,9 @@ pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Whether a runtime wrote "nothing": `null`, Python's `None` (in any case), empty or blank.
 pub(super) fn is_none(text: &str) -> bool {
+    // Most texts say something, and their first letter shows it.
+    if text.as_bytes().first().is_some_and(|byte| byte.is_ascii_graphic() && !matches!(byte, b'n' | b'N')) {
+        return false;
+    }
     text.eq_ignore_ascii_case("null") || text.eq_ignore_ascii_case("none") || text.trim().is_empty()
 }

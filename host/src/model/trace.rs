@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::{Sampling, Span, SpanId, SpanState, Status, Text, TraceId, UnixNanos};
 
+/// From this many spans on, what is looked for by id or name is looked for in an index; below, looking through all of them is faster.
+const INDEX_FROM: usize = 24;
+
 /// Why a trace was decided when it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -110,15 +113,32 @@ impl Trace {
 
     /// Distinct agent names, in order of first appearance.
     pub fn agents(&self) -> Vec<&Text> {
+        let names = self.spans.iter().map(|span| &span.resource.name).filter(|name| !name.is_absent());
+        let mut agents = Vec::new();
+        if self.spans.len() < INDEX_FROM {
+            names.for_each(|name| {
+                if !agents.contains(&name) {
+                    agents.push(name);
+                }
+            });
+            return agents;
+        }
         let mut seen: HashSet<&str, ahash::RandomState> = HashSet::default();
-        let names = self.spans.iter().map(|span| &span.resource.name);
-        names.filter(|name| !name.is_absent() && seen.insert(name.as_str())).collect()
+        agents.extend(names.filter(|name| seen.insert(name.as_str())));
+        agents
     }
 
     /// For each span the index of its parent in `spans`, if it is here and is not the span itself.
     pub fn parents(&self) -> Vec<Option<usize>> {
+        if self.spans.len() < INDEX_FROM {
+            return self.parents_by(|id| self.spans.iter().rposition(|span| span.id == *id));
+        }
         let by_id: HashMap<&SpanId, usize, ahash::RandomState> = self.spans.iter().enumerate().map(|(at, span)| (&span.id, at)).collect();
-        let parent = |(at, span): (usize, &Span)| by_id.get(span.parent.as_ref()?).copied().filter(|found| *found != at);
+        self.parents_by(|id| by_id.get(id).copied())
+    }
+
+    fn parents_by(&self, find: impl Fn(&SpanId) -> Option<usize>) -> Vec<Option<usize>> {
+        let parent = |(at, span): (usize, &Span)| find(span.parent.as_ref()?).filter(|found| *found != at);
         self.spans.iter().enumerate().map(parent).collect()
     }
 
@@ -167,6 +187,30 @@ impl Trace {
 mod tests {
     use super::*;
     use crate::encode::sample;
+
+    #[test]
+    fn parents_and_agents_are_the_same_with_an_index_and_without() {
+        for count in [1, 2, INDEX_FROM - 1, INDEX_FROM, 3 * INDEX_FROM] {
+            let spans: Vec<Span> = (0..count)
+                .map(|at| {
+                    let mut span = sample::span(&format!("s{at}"));
+                    // Its own parent, one that never came, the one before it.
+                    span.parent =
+                        [Some(span.id.clone()), Some(SpanId::parse("nobody")), Some(SpanId::parse(&format!("s{}", at.wrapping_sub(1))))]
+                            [at % 3]
+                            .clone();
+                    Arc::make_mut(&mut span.resource).name = Text::own(["a", "", "b"][at % 3]);
+                    span
+                })
+                .collect();
+            let mut trace = sample::trace("t", vec![]);
+            trace.spans = spans;
+            let expected: Vec<Option<usize>> = (0..count).map(|at| (at % 3 == 2).then(|| at - 1)).collect();
+            assert_eq!(trace.parents(), expected, "{count}");
+            let agents: Vec<&str> = trace.agents().into_iter().map(Text::as_str).collect();
+            assert_eq!(agents, if count > 2 { vec!["a", "b"] } else { vec!["a"] }, "{count}");
+        }
+    }
 
     fn decided(decision: Decision, part: u32, state: SpanState) -> Trace {
         let mut span = sample::span("a");

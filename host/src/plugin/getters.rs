@@ -4,12 +4,17 @@ use wasmtime::Result;
 
 use super::bindings::meshtrace::plugin::{attributes, encoded, events, host_log, links, metrics, resources, spans, strings, traces, types};
 use super::guest_state::GuestState;
-use crate::batch::Columns;
+use crate::batch::{Columns, TraceColumns};
 
 impl GuestState {
     /// Something of the current batch's columns; its default when there is no batch.
     fn of_batch<T: Default>(&self, pick: impl FnOnce(&Columns) -> T) -> Result<T> {
         Ok(self.batch.as_ref().map(|batch| pick(batch.columns())).unwrap_or_default())
+    }
+
+    /// Something of the columns that have a row per trace; those of spans are not made for that.
+    fn of_traces<T: Default>(&self, pick: impl FnOnce(&TraceColumns) -> T) -> Result<T> {
+        Ok(self.batch.as_ref().map(|batch| pick(batch.trace_columns())).unwrap_or_default())
     }
 
     fn span_count(&self) -> usize {
@@ -31,17 +36,25 @@ macro_rules! columns {
     };
 }
 
+macro_rules! trace_columns {
+    ($($getter:ident: $type:ty = $field:ident),* $(,)?) => {
+        $(fn $getter(&mut self) -> Result<Vec<$type>> {
+            self.of_traces(|columns| columns.$field.clone())
+        })*
+    };
+}
+
 impl types::Host for GuestState {}
 
 impl traces::Host for GuestState {
     fn count(&mut self) -> Result<u32> {
-        self.of_batch(|columns| columns.traces.parts.len() as u32)
+        self.of_traces(|traces| traces.parts.len() as u32)
     }
-    columns!(
-        ids: u8 = traces.ids, id_texts: u32 = traces.id_texts, base_times_ms: i64 = traces.base_times_ms,
-        durations_ns: u64 = traces.durations_ns, first_spans: u32 = traces.first_spans, span_counts: u32 = traces.span_counts,
-        failed_counts: u32 = traces.failed_counts, agent_counts: u32 = traces.agent_counts, roots: u32 = traces.roots,
-        root_names: u32 = traces.root_names, root_agents: u32 = traces.root_agents, parts: u32 = traces.parts, flag_bits: u32 = traces.flags,
+    trace_columns!(
+        ids: u8 = ids, id_texts: u32 = id_texts, base_times_ms: i64 = base_times_ms,
+        durations_ns: u64 = durations_ns, first_spans: u32 = first_spans, span_counts: u32 = span_counts,
+        failed_counts: u32 = failed_counts, agent_counts: u32 = agent_counts, roots: u32 = roots,
+        root_names: u32 = root_names, root_agents: u32 = root_agents, parts: u32 = parts, flag_bits: u32 = flags,
     );
 }
 

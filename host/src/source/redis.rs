@@ -6,12 +6,14 @@
 //! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `keys`: our own keys beside the stream.
 //! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
 //! - `reader`: the loop that reads. `pace`: how much at once. `wire`, `tls`: the reader's connection, on which a reply has an end.
+//!   `tap`: entries past the client library; `entries`: found in what came.
 //! - `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
 //! - `upkeep`: retention, dead consumers, foreign readers. `safety`: how long the log can wait.
 
 mod clock;
 mod connect;
 pub mod dead;
+mod entries;
 mod fence;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
@@ -25,6 +27,7 @@ mod recover;
 mod reply;
 mod safety;
 mod settle;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, Into
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
+use super::tap::Tap;
 use super::tls;
 use super::wire::{self, Meter, Moving};
 
@@ -95,10 +96,11 @@ impl Connector {
         Ok(connection)
     }
 
-    /// A connection whose replies `meter` counts and bounds.
-    pub async fn connect_metered(&self, meter: &Arc<Meter>) -> RedisResult<(MultiplexedConnection, Moving)> {
+    /// A connection whose replies `meter` counts and bounds, and `tap` gets those that it asks for.
+    pub async fn connect_reader(&self, meter: &Arc<Meter>, tap: &Arc<Tap>) -> RedisResult<(MultiplexedConnection, Moving)> {
         meter.allow(u64::MAX);
-        let connecting = wire::connect(self.client.get_connection_info(), self.tls.as_ref(), Arc::clone(meter), config());
+        let ends = (Arc::clone(meter), Arc::clone(tap));
+        let connecting = wire::connect(self.client.get_connection_info(), self.tls.as_ref(), ends, config());
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected,
             Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),

@@ -1,7 +1,9 @@
 //! Any bytes as Redis' reply to a read.
 
+use bytes::Bytes;
 use redis::Parser;
 
+use super::entries::Entries;
 use super::reply;
 use crate::decode::Decoder;
 use crate::source::Batch;
@@ -9,8 +11,10 @@ use crate::source::Batch;
 /// Bytes of a reply that are looked at. The client library goes into arrays within arrays by recursion, which is Redis' to abuse: it is trusted.
 const MAX_BYTES: usize = 1_024;
 
-/// Whatever a reply is: its entries go into a batch, one each, with as many fields as it has pairs, and can be offered to the decoder.
+/// Whatever a reply is: its entries go into a batch, one each, with as many fields as it has pairs, and can be offered to the decoder. What is found in
+/// the bytes is what the client library reads.
 pub fn replies(data: &[u8]) {
+    let found = Entries::find(Bytes::copy_from_slice(data));
     let Ok(value) = Parser::new().parse_value(data.get(..MAX_BYTES).unwrap_or(data)) else { return };
     reply::time_ms(&value);
     let mut batch = Batch::default();
@@ -21,6 +25,11 @@ pub fn replies(data: &[u8]) {
         expected.push((id.receipt().to_string(), fields.len() / 2));
     }
     assert_eq!(batch.len(), expected.len());
+    if let Ok(found) = found {
+        let mut same = Batch::default();
+        found.push(&mut same, |id| id.ms);
+        assert_eq!(format!("{same:?}"), format!("{batch:?}"), "the bytes say the same as the library does");
+    }
     let mut decoder = Decoder::default();
     for (entry, (receipt, pairs)) in batch.drain().zip(expected) {
         assert!(entry.receipt.to_string() == receipt && entry.fields().count() <= pairs);

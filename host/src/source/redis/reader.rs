@@ -1,7 +1,9 @@
 //! The loop that reads.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -11,10 +13,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
 use super::connect::{self, Backoff};
+use super::entries::Entries;
 use super::lease::Term;
 use super::pace::{Pace, REPLY_BYTES};
 use super::recover::{Recovery, Whose};
-use super::reply::{EntryId, entry, push, stream_entries, time_ms};
+use super::reply::{EntryId, time_ms};
+use super::tap::{NoReply, Tap};
 use super::{BLOCK, Shared, group, journal, recover};
 use crate::source::{Batch, Beginning, SourceState};
 
@@ -119,11 +123,12 @@ async fn let_go(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progr
 }
 
 async fn session(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Progress, pause: &mut Backoff) -> SessionEnd {
-    let (connection, moving) = match shared.connector.connect_metered(&progress.pace.meter).await {
+    let tap = Arc::new(Tap::default());
+    let (connection, moving) = match shared.connector.connect_reader(&progress.pace.meter, &tap).await {
         Ok(connected) => connected,
         Err(error) => return SessionEnd::Failed(error),
     };
-    let mut session = pin!(try_session(shared, connection, out, progress, pause));
+    let mut session = pin!(try_session(shared, connection, &tap, out, progress, pause));
     let ended = tokio::select! {
         ended = &mut session => ended,
         // It learns why from what it asks, or has asked.
@@ -142,6 +147,7 @@ async fn session(shared: &Shared, out: &mpsc::Sender<Batch>, progress: &mut Prog
 async fn try_session(
     shared: &Shared,
     mut connection: MultiplexedConnection,
+    tap: &Tap,
     out: &mpsc::Sender<Batch>,
     progress: &mut Progress,
     pause: &mut Backoff,
@@ -162,7 +168,7 @@ async fn try_session(
         progress.last = made_from;
     }
     recover_all(shared, &mut connection, out, progress, &term).await?;
-    while read(shared, &mut connection, out, progress, Which::Lost).await?.is_continue() {}
+    while read(shared, (&mut connection, tap), out, progress, Which::Lost).await?.is_continue() {}
     shared.status.set_state(SourceState::Running);
     pause.reset();
     loop {
@@ -171,7 +177,7 @@ async fn try_session(
         }
         recover_all(shared, &mut connection, out, progress, &term).await?;
         // Whether it was the last for now makes no difference: the next read waits for more.
-        let _ = read(shared, &mut connection, out, progress, Which::New).await?;
+        let _ = read(shared, (&mut connection, tap), out, progress, Which::New).await?;
     }
 }
 
@@ -225,7 +231,7 @@ enum Which {
 /// time has been read.
 async fn read(
     shared: &Shared,
-    connection: &mut MultiplexedConnection,
+    (connection, tap): (&mut MultiplexedConnection, &Tap),
     out: &mpsc::Sender<Batch>,
     progress: &mut Progress,
     which: Which,
@@ -255,27 +261,26 @@ async fn read(
     let sent = Instant::now();
     let mut asking = redis::pipe();
     asking.cmd("TIME").add_command(command);
-    let (time, reply): (Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
+    tap.divert(1);
+    let (time, _): (Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
     let redis_ms = time_ms(&time);
     if let Some(redis_ms) = redis_ms {
         progress.clock.look(redis_ms, sent, Instant::now());
     }
-    let entries = stream_entries(&reply);
+    let entries = tap.take().ok_or(NoReply).and_then(Entries::find);
+    let entries = entries.map_err(|NoReply| redis::RedisError::from(io::Error::other("Redis answered a read with what are no entries")))?;
     progress.pace.took(entries.len());
     if let (Some(redis_ms), Which::New) = (redis_ms, &which) {
-        let stamp = |value: &Value| entry(value).map(|(id, _)| id.ms);
-        progress.clock.heard(redis_ms, entries.first().and_then(stamp).zip(entries.last().and_then(stamp)));
+        progress.clock.heard(redis_ms, entries.ends().map(|(first, last)| (first.ms, last.ms)));
     }
     let mut batch = Batch::default();
     let mut last_ms = 0;
-    for (id, fields) in entries.iter().filter_map(entry) {
+    // A lost entry may have been trimmed since; recovery after the next start clears it away.
+    entries.push(&mut batch, |id| {
         progress.last = progress.last.max(Some(id));
         last_ms = progress.clock.of_new(id.ms);
-        // A lost entry may have been trimmed since; recovery after the next start clears it away.
-        if let Some(fields) = fields {
-            push(&mut batch, id, last_ms, fields);
-        }
-    }
+        last_ms
+    });
     let full = entries.len() >= count;
     let caught_up = !full && matches!(which, Which::New);
     // Without a time that can be read, the entries themselves are all that is known.
@@ -284,7 +289,7 @@ async fn read(
     shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
     shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);
     hand_on(shared, out, batch).await?;
-    Ok(if entries.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    Ok(if entries.len() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
 async fn hand_on(shared: &Shared, out: &mpsc::Sender<Batch>, batch: Batch) -> Result<(), SessionEnd> {

@@ -87,6 +87,7 @@ pub(super) fn time_ms(value: &Value) -> Option<u64> {
 }
 
 /// The entries of the one stream in an `XREADGROUP` reply.
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn stream_entries(value: &Value) -> &[Value] {
     match value {
         Value::Map(pairs) => pairs.first().map_or(&[], |(_, entries)| items(entries)),

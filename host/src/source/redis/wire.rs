@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::tap::{Tap, Tapped};
+
 /// Counts the bytes of the reply that comes in.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -93,11 +95,11 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// Connects.
+/// Connects. `meter` counts and bounds replies; `tap` gets those that it asks for.
 pub(super) async fn connect(
     info: &ConnectionInfo,
     tls: Option<&Arc<ClientConfig>>,
-    meter: Arc<Meter>,
+    (meter, tap): (Arc<Meter>, Arc<Tap>),
     config: AsyncConnectionConfig,
 ) -> RedisResult<(MultiplexedConnection, Moving)> {
     let stream: Pin<Box<dyn AsyncStream + Send + Sync>> = match info.addr() {
@@ -111,7 +113,8 @@ pub(super) async fn connect(
         // The library may learn of more ways than there are now.
         _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
     };
-    let (connection, moving) = MultiplexedConnection::new_with_config(info.redis_settings(), Metered { stream, meter }, config).await?;
+    let stream = Tapped::new(Metered { stream, meter }, tap);
+    let (connection, moving) = MultiplexedConnection::new_with_config(info.redis_settings(), stream, config).await?;
     Ok((connection, Box::pin(moving)))
 }
 

@@ -1,0 +1,167 @@
+//! A host of the bench's own: the release binary beside this one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::measure::Process;
+use crate::server::{Server, free_port, wait_until, wait_within};
+
+/// Where files are in memory.
+const TMPFS: &str = "/dev/shm";
+/// From SIGTERM to the end, at most.
+const STOP: Duration = Duration::from_secs(20);
+
+/// How to start a host.
+#[derive(Debug)]
+pub struct HostBuilder {
+    environment: BTreeMap<String, String>,
+    dir: TempDir,
+}
+
+/// A running `meshtrace run`, killed with this value.
+pub struct Host {
+    process: Child,
+    port: u16,
+    dir: TempDir,
+    /// When it was started.
+    pub begin: Instant,
+}
+
+/// The host's binary.
+pub fn program() -> Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("meshtrace");
+    if !program.is_file() {
+        bail!("{} is missing: cargo build --release -p meshtrace makes it", program.display());
+    }
+    Ok(program)
+}
+
+impl HostBuilder {
+    /// A host in its default configuration, without exporters and filters.
+    pub fn new(server: &Server) -> Result<HostBuilder> {
+        // JSON goes to memory, so that no disk is measured.
+        let parent = if Path::new(TMPFS).is_dir() { PathBuf::from(TMPFS) } else { std::env::temp_dir() };
+        let dir = tempfile::Builder::new().prefix("meshtrace-bench-").tempdir_in(parent)?;
+        let own = |name: &str| dir.path().join(name).display().to_string();
+        for name in ["plugins", "json"] {
+            fs::create_dir(dir.path().join(name))?;
+        }
+        let cache = std::env::current_exe()?.with_file_name("bench-compiled-plugins");
+        let environment = [
+            ("REDIS_URL", server.url()),
+            ("TRACE_EXPORTER_TYPE", "none".to_owned()),
+            ("TRACE_ENABLE_STATS", "false".to_owned()),
+            ("TRACE_JSON_OUTPUT_DIR", own("json")),
+            ("MESHTRACE_PLUGIN_DIR", own("plugins")),
+            ("MESHTRACE_CACHE_DIR", cache.display().to_string()),
+        ];
+        Ok(HostBuilder {
+            environment: environment.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            dir,
+        })
+    }
+
+    pub fn set(mut self, variable: &str, value: &str) -> HostBuilder {
+        self.environment.insert(variable.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Puts a file into the plugin directory.
+    pub fn plugin(self, file: &str, content: impl AsRef<[u8]>) -> Result<HostBuilder> {
+        fs::write(self.dir.path().join("plugins").join(file), content)?;
+        Ok(self)
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn start(self) -> Result<Host> {
+        let port = free_port()?;
+        let mut command = Command::new(program()?);
+        command.arg("run").current_dir(self.dir.path()).env_clear().envs(&self.environment);
+        command.env("MESHTRACE_LISTEN", format!("127.0.0.1:{port}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.dir.path().join("stderr"))?);
+        let begin = Instant::now();
+        let process = command.spawn().context("the host does not start")?;
+        Ok(Host { process, port, dir: self.dir, begin })
+    }
+
+    /// Starts it and waits until it reads.
+    pub fn start_reading(self) -> Result<Host> {
+        let mut host = self.start()?;
+        wait_until("the host reads", || {
+            host.check()?;
+            Ok((host.consumer("status").ok().as_deref() == Some("running")).then_some(()))
+        })?;
+        Ok(host)
+    }
+}
+
+impl Host {
+    pub fn process(&self) -> Process {
+        Process(self.process.id())
+    }
+
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.dir.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// It has ended.
+    pub fn check(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            Some(status) => bail!("the host ended with {status}: {}", self.stderr()),
+            None => Ok(()),
+        }
+    }
+
+    /// The body of the answer to a GET.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no answer to {path}"))?;
+        if head.split(' ').nth(1) != Some("200") {
+            bail!("{path} is answered by {head}: {body}");
+        }
+        Ok(body.to_owned())
+    }
+
+    pub fn json(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.get(path)?)?)
+    }
+
+    pub fn status(&self) -> Result<Value> {
+        self.json("/trace/status")
+    }
+
+    fn consumer(&self, key: &str) -> Result<String> {
+        Ok(self.status()?["consumer"][key].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Asks it to end, and waits until it has; says with how much memory at most.
+    pub fn stop(mut self) -> Result<u64> {
+        let peak = self.process().peak()?;
+        if let Some(pid) = rustix::process::Pid::from_raw(i32::try_from(self.process.id())?) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        }
+        wait_within(STOP, "the host ends", || Ok(self.process.try_wait()?))?;
+        Ok(peak)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
