@@ -6,7 +6,7 @@
 //! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `keys`: our own keys beside the stream.
 //! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
 //! - `reader`: the loop that reads. `pace`: how much at once. `wire`, `tls`: the reader's connection, on which a reply has an end.
-//! - `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
+//! - `recover`: what was left pending. `strays`: what a former leader is given. `settle`: acknowledging. `dead`: the dead letters.
 //! - `upkeep`: retention, dead consumers, foreign readers. `safety`: how long the log can wait.
 
 mod clock;
@@ -25,6 +25,7 @@ mod recover;
 mod reply;
 mod safety;
 mod settle;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod tls;
