@@ -254,3 +254,84 @@ fn late_spans_follow_the_old_decision_after_a_restart_and_after_a_take_over() {
     assert_eq!(documents.keys().collect::<Vec<_>>(), ["kept"]);
     assert_eq!(spans_of(&documents["kept"]), BTreeSet::from(["a", "after a restart", "after a take-over"]));
 }
+
+/// What the status says of late parts and of traces that came out.
+fn late_and_exported(host: &Host) -> [Option<u64>; 2] {
+    let status = host.status();
+    [&status["correlator"]["late_parts"], &status["exporter"]["exported_traces"]].map(|count| count.as_u64())
+}
+
+/// Scenario: Redis stands still for longer than the quiet period and than the lease lasts, in the middle of a trace; when it moves again, the other host leads. Then the same
+/// with the host that leads killed meanwhile, and started again when Redis moves.
+/// Guarantees: what is published after each pause belongs to the same trace, and not to a late part of it.
+#[test]
+fn a_redis_that_was_paused_splits_no_trace_for_whoever_leads_then() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let json = tempfile::tempdir().expect("a directory");
+    let builder = || HostBuilder::new(&redis.url()).json_dir(json.path()).set("MESHTRACE_QUIET_PERIOD", "3s");
+    let first = builder().start();
+    first.wait_until_running();
+    let second = builder().start();
+    wait_until(&second, "standby");
+    publish(&mut connection, STREAM, &[span("t", "a", None)]);
+    eventually("its beginning is known", || (first.get("/trace/t").status == 200).then_some(()));
+    redis.signal(libc::SIGSTOP);
+    // So that it is the other one that leads.
+    first.signal(libc::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(4_500));
+    redis.signal(libc::SIGCONT);
+    wait_until(&second, "leader");
+    publish(&mut connection, STREAM, &[span("t", "b", Some("a"))]);
+    eventually("it is known", || (spans_of(&second.get("/trace/t").json()).len() == 2).then_some(()));
+    redis.signal(libc::SIGSTOP);
+    std::fs::remove_dir_all(second.kill()).expect("the directory of the killed host");
+    std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
+    std::thread::sleep(Duration::from_millis(4_500));
+    redis.signal(libc::SIGCONT);
+    let third = builder().start();
+    third.wait_until_running();
+    publish(&mut connection, STREAM, &[span("t", "c", Some("a"))]);
+    wait_until_settled(&mut connection, GROUP);
+    third.wait_for_exports(1);
+    assert_eq!(late_and_exported(&third), [Some(0), Some(1)]);
+    assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "b", "c"]));
+}
+
+/// Scenario: again and again, a host that leads no longer is given a part of each trace, before or after the part that the leader is given, in the moment
+/// before it notices.
+/// Guarantees: no trace comes out without what the other was given.
+#[test]
+fn a_trace_of_which_a_former_leader_was_given_a_part_comes_out_whole() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    for round in 0..6 {
+        let id = format!("t{round}");
+        let mut giving = redis::pipe();
+        giving.atomic();
+        giving.xadd(STREAM, "*", &span(&id, "a", None)).xadd(STREAM, "*", &span(&id, "b", Some("a")));
+        giving
+            .cmd("XREADGROUP")
+            .arg("GROUP")
+            .arg(GROUP)
+            .arg("meshtrace-former-1-1")
+            .arg("COUNT")
+            .arg(2)
+            .arg("STREAMS")
+            .arg(STREAM)
+            .arg(">");
+        if round % 2 == 0 {
+            giving.xadd(STREAM, "*", &span(&id, "c", Some("a")));
+        } else {
+            publish(&mut connection, STREAM, &[span(&id, "c", Some("a"))]);
+            eventually("it is read", || (host.get(&format!("/trace/{id}")).status == 200).then_some(()));
+        }
+        giving.exec(&mut connection).expect("they are given");
+    }
+    wait_until_settled(&mut connection, GROUP);
+    host.wait_for_exports(6);
+    assert_eq!(late_and_exported(&host), [Some(0), Some(6)]);
+    assert!(host.json_files().values().all(|trace| spans_of(trace) == BTreeSet::from(["a", "b", "c"])));
+}

@@ -59,7 +59,7 @@ impl Runner {
     pub fn finish(&mut self, flow: Flow) -> Result<(), Ended> {
         let Flow { batch, mut rows, .. } = flow;
         // What comes as part 0 has been decided anew, whatever is remembered of its id.
-        let anew = batch.traces().iter().zip(&rows).filter(|(trace, _)| trace.part == 0);
+        let anew = batch.traces().iter().zip(&rows).filter(|(trace, row)| trace.part == 0 && row.receipts.epoch == self.epoch);
         anew.filter_map(|(_, row)| id_hash(&row.receipts)).for_each(|hash| self.dropped.forget(hash));
         if !self.seats.is_empty() {
             let at_unix_ms = now_unix_ms();
@@ -69,6 +69,7 @@ impl Runner {
                     let sampling = row.verdict.clone();
                     recent.decided(
                         &trace.id,
+                        row.receipts.epoch,
                         Known {
                             keep: true,
                             sampling,
@@ -131,21 +132,21 @@ impl Runner {
         let fate = match why {
             Why::Dropped(drop) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                recent.decided(&trace.id, known(&drop.exact));
+                recent.decided(&trace.id, receipts.epoch, known(&drop.exact));
                 self.remember_drop(&receipts, drop.counted, at_ms);
                 Fate::Dropped(drop.exact)
             }
             Why::Follows(sampling) => {
                 self.shared.late_dropped.fetch_add(1, Ordering::Relaxed);
                 if recent.followed(&trace.id, trace.part).is_none() {
-                    recent.decided(&trace.id, known(&sampling));
+                    recent.decided(&trace.id, receipts.epoch, known(&sampling));
                 }
                 self.remember_drop(&receipts, Arc::clone(&sampling), at_ms);
                 Fate::Dropped(sampling)
             }
             Why::Dead { filter, reason } => {
                 self.shared.dead.fetch_add(1, Ordering::Relaxed);
-                id_hash(&receipts).into_iter().for_each(|hash| self.dropped.forget(hash));
+                id_hash(&receipts).filter(|_| receipts.epoch == self.epoch).into_iter().for_each(|hash| self.dropped.forget(hash));
                 Fate::Dead {
                     stage: "filter",
                     plugin: Some(filter.to_string()),
@@ -157,10 +158,10 @@ impl Runner {
         Settlement { receipts, fate }
     }
 
-    /// `sampling` is one of the few that a filter's counted reasons share, never a text of its own.
+    /// What was read under a leadership that is over is not remembered: it is not settled either. `sampling` is one of the few that a filter's counted reasons share, never a text of its own.
     fn remember_drop(&mut self, receipts: &Receipts, sampling: Arc<Sampling>, at_ms: u64) {
         self.dropped.expire(at_ms);
-        if let Some(hash) = id_hash(receipts) {
+        if let Some(hash) = id_hash(receipts).filter(|_| receipts.epoch == self.epoch) {
             self.dropped.remember(hash, at_ms, sampling);
         }
     }
@@ -168,7 +169,7 @@ impl Runner {
     /// Who dropped the trace of this late part, and why, as far as is known.
     fn dropped_before(&self, late: &Decided) -> Option<Arc<Sampling>> {
         let remembered = id_hash(&late.receipts).and_then(|hash| self.dropped.get(hash)).cloned();
-        let asked_for = || self.shared.recent().get(&late.trace.id)?.sampling.clone().filter(|sampling| !sampling.keep);
+        let asked_for = || self.shared.recent().dropped_under(&late.trace.id, late.receipts.epoch);
         remembered.or_else(asked_for).or_else(|| late.follows_drop.then(|| Arc::clone(&DROPPED_BEFORE)))
     }
 

@@ -115,7 +115,7 @@ pub(super) struct Runner {
     /// is late. This one says what late parts follow, and lasts longer, by as long as one may take to be gathered.
     pub(super) dropped: IdMemory<Arc<Sampling>>,
     /// The leadership under which what came last was read.
-    epoch: u32,
+    pub(super) epoch: u32,
     pub(super) leadership: Leadership,
     names: NameTable,
     pub(super) shared: Arc<Shared>,

@@ -7,7 +7,7 @@
 //! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
 //! - `reader`: the loop that reads. `pace`: how much at once. `wire`, `tls`: the reader's connection, on which a reply has an end.
 //!   `tap`: entries past the client library; `entries`: found in what came.
-//! - `recover`: what was left pending. `settle`: acknowledging. `dead`: the dead letters.
+//! - `recover`: what was left pending. `strays`: what a former leader is given. `settle`: acknowledging. `dead`: the dead letters.
 //! - `upkeep`: retention, dead consumers, foreign readers. `safety`: how long the log can wait.
 
 mod clock;
@@ -27,6 +27,7 @@ mod recover;
 mod reply;
 mod safety;
 mod settle;
+mod strays;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -138,6 +138,32 @@ async fn what_was_dropped_under_a_leadership_that_has_ended_is_left_to_the_journ
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_part_does_not_follow_what_was_decided_under_a_leadership_that_has_ended() {
+    let under = |epoch: u32, mut decided: Decided| {
+        decided.receipts.epoch = epoch;
+        decided
+    };
+    let notes = Notes::default();
+    let mut bench = Bench::new(vec![signing(&notes).called("f")]);
+    bench.give(all(&["bad-before"])).await;
+    bench.dropped().await;
+    // Another host has led meanwhile, and has exported both traces. One was waiting here when this host began to lead again.
+    bench.give(vec![one("bad-waiting"), under(2, one("good"))]).await;
+    bench.dropped().await;
+    assert_eq!(bench.kept_ids().await, ["good"]);
+    for id in ["bad-before", "bad-waiting"] {
+        bench.give(vec![under(2, part(id, 1, 1))]).await;
+        assert_eq!(bench.kept_ids().await, [id]);
+        assert_eq!(
+            bench.handle.decision(&TraceId::parse(id)).map(|known| (known.keep, known.part)),
+            Some((false, 1)),
+            "it can be asked for"
+        );
+    }
+    assert_eq!((bench.handle.counts().late_dropped, bench.handle.counts().remembered), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_dropped_traces_are_remembered_than_may_be() {
     let notes = Notes::default();
     let mut bench = Bench::remembering(vec![signing(&notes).called("f")], Remember { keep_ms: 600_000, max: 3 });

@@ -4,6 +4,9 @@
 //! take over; a monotonic clock of our own tells how much time really passed between two looks, and what differs by more than
 //! a clock drifts is taken out of every later stamp. A pause of this process or of Redis is no jump: both clocks see it. But silence counts only
 //! as far as somebody could have broken it: while Redis stood still, or was away, nobody could, and that time is taken out too.
+//!
+//! Whoever begins to lead knows nothing of what the clock did before, nor of when Redis stood still. So the ids of what earlier leaders left pending
+//! are not taken for times: all of it counts as published in the moment before what comes next. No quiet ends that nobody has watched.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,8 @@ pub(super) struct StreamClock {
     high_ms: u64,
     /// Redis' milliseconds when it was last known to take entries.
     heard_ms: Option<u64>,
+    /// The stream time of what earlier leaders left pending.
+    begun_ms: u64,
 }
 
 /// What the clock said, and the two moments of ours between which it said so.
@@ -31,6 +36,13 @@ struct Look {
 }
 
 impl StreamClock {
+    /// Begins where earlier leaders ended: with the entry of `last_ms`. What comes next is of `next_ms`: the first entry that nobody has been given, or the
+    /// clock of Redis, if there is none or it lies ahead.
+    pub fn begin(&mut self, last_ms: u64, next_ms: u64) {
+        self.begun_ms = last_ms.max(next_ms.saturating_sub(SILENCE_MS)).min(next_ms);
+        self.heard_ms = Some(self.begun_ms);
+    }
+
     /// Notes what Redis' clock said at a moment of ours (between sending the question and the answer's coming).
     pub fn look(&mut self, redis_ms: u64, sent: Instant, came: Instant) {
         let mut now_ms = i128::from(redis_ms) + self.offset_ms;
@@ -83,10 +95,10 @@ impl StreamClock {
         self.last.as_ref().map_or(0, |last| u64::try_from(last.ms).unwrap_or(0))
     }
 
-    /// The stream time of an entry that Redis stamped with `ms`, of those that earlier runs left pending: it may lie long ago, but not after the
-    /// last look, whatever the id says.
+    /// The stream time of an entry that Redis stamped with `ms`, of those that are pending when a leadership begins: the moment before what comes next, or
+    /// later, if a former leader was given it since. Not after the last look, whatever the id says.
     pub fn of_pending(&self, ms: u64) -> u64 {
-        self.stamp(ms).min(self.last.as_ref().map_or(u64::MAX, |_| self.now()))
+        self.stamp(ms).max(self.begun_ms).min(self.last.as_ref().map_or(u64::MAX, |_| self.now()))
     }
 
     fn stamp(&self, ms: u64) -> u64 {
@@ -208,6 +220,27 @@ mod tests {
         clock.heard(T + 7_000, None);
         assert_eq!(clock.now(), T + SILENCE_MS);
         assert_eq!((clock.of_pending(u64::MAX), clock.of_pending(T - 9)), (T + SILENCE_MS, T - 9 - (7_000 - SILENCE_MS)));
+    }
+
+    #[test]
+    fn what_is_pending_at_the_beginning_is_from_the_moment_before_what_comes_next() {
+        let hour = 3_600_000;
+        // Redis stood still for 8 s, or its clock jumped; nobody who is left has seen it. The last entry is from before that, or from after it.
+        for (last_ms, next_ms, begun_ms) in [
+            (T, T + 8_000, T + 8_000 - SILENCE_MS),
+            (T + 8_000, T + 8_010, T + 8_000),
+            (T, T + hour, T + hour - SILENCE_MS),
+            (T + hour, T, T),
+            (0, T, T - SILENCE_MS),
+        ] {
+            let (mut clock, start) = (StreamClock::default(), Instant::now());
+            clock.begin(last_ms, next_ms);
+            assert_eq!(look(&mut clock, next_ms, start), next_ms);
+            let pending = [T - hour, last_ms, u64::MAX].map(|ms| clock.of_pending(ms));
+            assert_eq!(pending, [begun_ms, begun_ms, next_ms]);
+            clock.heard(next_ms, None);
+            assert_eq!(clock.now(), next_ms, "no more silence than counts");
+        }
     }
 
     #[test]

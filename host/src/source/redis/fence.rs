@@ -2,7 +2,7 @@
 //!
 //! A process may be paused anywhere, also between asking and doing; so it is Redis that compares the token, in the same script. Whoever was paused past
 //! its lease, and somebody else has led meanwhile, changes nothing. Reading alone cannot be fenced like that (a script cannot wait for entries); what a former
-//! leader is still given is pending for it, and `upkeep` has it claimed.
+//! leader is still given is pending for it, and the leader looks for it with each read (`strays`).
 
 use std::sync::LazyLock;
 

@@ -5,14 +5,15 @@
 
 mod silent;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult, Script, Value};
 use tokio::time::{Instant, sleep};
 
-use super::reply::{EntryId, bytes, field, items, number};
+use super::reply::{EntryId, bytes, field, items, number, time_ms};
 use super::{CONSUMER_PREFIX, DOCUMENTED_GROUP, OWN_GROUP, RedisConfig, Shared};
 use silent::silent_reader;
 
@@ -185,6 +186,28 @@ pub(super) fn last_delivered(groups: &Value, name: &str) -> Option<EntryId> {
     EntryId::of(field(called(groups, name)?, "last-delivered-id")?)
 }
 
+/// The last entry that the group has handed to anybody.
+pub(super) async fn delivered_up_to(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<EntryId> {
+    let groups: Value = redis::cmd("XINFO").arg("GROUPS").arg(&shared.stream).query_async(connection).await?;
+    Ok(last_delivered(&groups, &shared.group).unwrap_or_default())
+}
+
+/// The clock of Redis, and the id of the first entry after one: without its fields, which may be large.
+static NEXT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local next = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1)[1]
+return {redis.call('TIME'), next and next[1] or ''}",
+    )
+});
+
+/// When comes what comes after `last`, in milliseconds of the clock of Redis: when the first entry was published, or now.
+pub(super) async fn next_ms(shared: &Shared, connection: &mut MultiplexedConnection, last: EntryId) -> RedisResult<u64> {
+    let (time, next): (Value, Value) = NEXT.key(&shared.stream).arg(last.to_string()).invoke_async(connection).await?;
+    let now_ms = time_ms(&time).unwrap_or(0);
+    Ok(EntryId::of(&next).map_or(now_ms, |next| next.ms.min(now_ms)))
+}
+
 fn called<'a>(groups: &'a Value, name: &str) -> Option<&'a Value> {
     items(groups).iter().find(|group| field(group, "name").and_then(bytes) == Some(name.as_bytes()))
 }
@@ -230,7 +253,7 @@ return -1";
 
 /// Removes the consumer `name` if it has nothing pending.
 pub(super) async fn remove_if_empty(shared: &Shared, connection: &mut MultiplexedConnection, name: &str) -> RedisResult<()> {
-    redis::Script::new(REMOVE_IF_EMPTY).key(&shared.stream).arg(&shared.group).arg(name).invoke_async::<i64>(connection).await.map(drop)
+    Script::new(REMOVE_IF_EMPTY).key(&shared.stream).arg(&shared.group).arg(name).invoke_async::<i64>(connection).await.map(drop)
 }
 
 /// Takes our consumer out of the group, on a clean end, if nothing is left pending for it.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use redis::Value;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
@@ -19,7 +19,7 @@ use super::pace::{Pace, REPLY_BYTES};
 use super::recover::{Recovery, Whose};
 use super::reply::{EntryId, time_ms};
 use super::tap::{NoReply, Tap};
-use super::{BLOCK, Shared, group, journal, recover};
+use super::{BLOCK, Shared, group, journal, recover, strays};
 use crate::source::{Batch, Beginning, SourceState};
 
 /// Why a session with Redis ended.
@@ -158,17 +158,20 @@ async fn try_session(
     let made_from = group::ensure(shared, &mut connection).await?;
     if progress.epoch != Some(term.epoch) {
         let beginning = journal::recall(shared, &mut connection, term.epoch).await?;
+        let last = group::delivered_up_to(shared, &mut connection).await?;
+        let next_ms = group::next_ms(shared, &mut connection, last).await?;
         progress.reset(shared);
+        progress.clock.begin(last.ms, next_ms);
+        progress.last = Some(last);
         hand_on(shared, out, Batch::beginning(beginning)).await?;
         progress.epoch = Some(term.epoch);
-        progress.last = Some(last_delivered(shared, &mut connection).await?);
     }
     if made_from.is_some() {
         // Of a group that is new, we have been given nothing.
         progress.last = made_from;
     }
     recover_all(shared, &mut connection, out, progress, &term).await?;
-    while read(shared, (&mut connection, tap), out, progress, Which::Lost).await?.is_continue() {}
+    while read(shared, (&mut connection, tap), out, progress, (Which::Lost, &term)).await?.is_continue() {}
     shared.status.set_state(SourceState::Running);
     pause.reset();
     loop {
@@ -177,7 +180,7 @@ async fn try_session(
         }
         recover_all(shared, &mut connection, out, progress, &term).await?;
         // Whether it was the last for now makes no difference: the next read waits for more.
-        let _ = read(shared, (&mut connection, tap), out, progress, Which::New).await?;
+        let _ = read(shared, (&mut connection, tap), out, progress, (Which::New, &term)).await?;
     }
 }
 
@@ -228,13 +231,14 @@ enum Which {
 /// Reads once; `Continue` when there may be more at once.
 ///
 /// The server's time is asked for in the same breath, before the entries: if fewer came than were asked for, every entry from before that
-/// time has been read.
+/// time has been read. Unless a former leader, that has not noticed yet, was given some: so it is asked after the entries for whom something is pending.
+/// What such a one was given is read before anything that comes later in the log, and until then time does not go on.
 async fn read(
     shared: &Shared,
     (connection, tap): (&mut MultiplexedConnection, &Tap),
     out: &mpsc::Sender<Batch>,
     progress: &mut Progress,
-    which: Which,
+    (which, term): (Which, &Term),
 ) -> Result<ControlFlow<()>, SessionEnd> {
     make_sure(shared, connection).await?;
     let count = progress.pace.count();
@@ -248,21 +252,12 @@ async fn read(
         shared.push_unread(&mut batch, id, progress.clock.of_new(id.ms));
         return hand_on(shared, out, batch).await.map(ControlFlow::Continue);
     }
-    let mut command = redis::cmd("XREADGROUP");
-    command.arg("GROUP").arg(&shared.group).arg(&shared.consumer).arg("COUNT").arg(count);
-    let from = match which {
-        Which::New => {
-            command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-            ">".to_owned()
-        }
-        Which::Lost => progress.last.unwrap_or_default().to_string(),
-    };
-    command.arg("STREAMS").arg(&shared.stream).arg(from);
     let sent = Instant::now();
     let mut asking = redis::pipe();
-    asking.cmd("TIME").add_command(command);
+    asking.cmd("TIME").add_command(command(shared, progress.last, count, &which));
+    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
     tap.divert(1);
-    let (time, _): (Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
+    let (time, _, pending): (Value, Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
     let redis_ms = time_ms(&time);
     if let Some(redis_ms) = redis_ms {
         progress.clock.look(redis_ms, sent, Instant::now());
@@ -273,6 +268,19 @@ async fn read(
     if let (Some(redis_ms), Which::New) = (redis_ms, &which) {
         progress.clock.heard(redis_ms, entries.ends().map(|(first, last)| (first.ms, last.ms)));
     }
+    let now_ms = progress.clock.now();
+    let strays = strays::are_pending(shared, &pending);
+    if strays {
+        shared.strays.store(true, Ordering::Relaxed);
+        if let Some((first, _)) = entries.ends() {
+            let mut between = Recovery::of_strays_between(progress.last, first);
+            while let Some(batch) = recover::next(shared, connection, &mut between, (&mut progress.clock, &mut progress.pace), term).await?
+            {
+                hand_on(shared, out, batch).await?;
+                progress.last = progress.last.max(between.after());
+            }
+        }
+    }
     let mut batch = Batch::default();
     let mut last_ms = 0;
     // A lost entry may have been trimmed since; recovery after the next start clears it away.
@@ -282,9 +290,9 @@ async fn read(
         last_ms
     });
     let full = entries.len() >= count;
-    let caught_up = !full && matches!(which, Which::New);
+    let caught_up = !full && !strays && matches!(which, Which::New);
     // Without a time that can be read, the entries themselves are all that is known.
-    let read_up_to = if caught_up && redis_ms.is_some() { progress.clock.now() } else { last_ms };
+    let read_up_to = if caught_up && redis_ms.is_some() { now_ms } else { last_ms };
     batch.watermark_ms = progress.clock.raise(read_up_to);
     shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
     shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);
@@ -292,15 +300,24 @@ async fn read(
     Ok(if entries.len() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
+/// The command that reads so many entries.
+fn command(shared: &Shared, last: Option<EntryId>, count: usize, which: &Which) -> redis::Cmd {
+    let mut command = redis::cmd("XREADGROUP");
+    command.arg("GROUP").arg(&shared.group).arg(&shared.consumer).arg("COUNT").arg(count);
+    let from = match which {
+        Which::New => {
+            command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            ">".to_owned()
+        }
+        Which::Lost => last.unwrap_or_default().to_string(),
+    };
+    command.arg("STREAMS").arg(&shared.stream).arg(from);
+    command
+}
+
 async fn hand_on(shared: &Shared, out: &mpsc::Sender<Batch>, batch: Batch) -> Result<(), SessionEnd> {
     let count = batch.len() as u64;
     out.send(batch).await.map_err(|_| SessionEnd::Closed)?;
     shared.status.entries_read.fetch_add(count, Ordering::Relaxed);
     Ok(())
-}
-
-/// The last entry that the group has handed to anybody.
-async fn last_delivered(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<EntryId> {
-    let groups: Value = redis::cmd("XINFO").arg("GROUPS").arg(&shared.stream).query_async(connection).await?;
-    Ok(group::last_delivered(&groups, &shared.group).unwrap_or_default())
 }

@@ -37,12 +37,32 @@ pub(super) enum Whose {
 pub(super) struct Recovery {
     whose: Whose,
     after: Option<EntryId>,
+    before: Option<EntryId>,
     done: bool,
 }
 
 impl Recovery {
     pub fn new(whose: Whose) -> Recovery {
-        Recovery { whose, after: None, done: false }
+        Recovery {
+            whose,
+            after: None,
+            before: None,
+            done: false,
+        }
+    }
+
+    /// Strays between two entries.
+    pub fn of_strays_between(after: Option<EntryId>, before: EntryId) -> Recovery {
+        Recovery {
+            after,
+            before: Some(before),
+            ..Recovery::new(Whose::Strays)
+        }
+    }
+
+    /// The last entry that was looked at.
+    pub fn after(&self) -> Option<EntryId> {
+        self.after
     }
 
     pub fn is_done(&self) -> bool {
@@ -69,7 +89,8 @@ pub(super) async fn next(
     if let Some(redis_ms) = time_ms(&time) {
         clock.look(redis_ms, sent, Instant::now());
     }
-    let page = rows(&page);
+    let mut page = rows(&page);
+    page.retain(|(id, _)| recovery.before.is_none_or(|before| *id < before));
     let Some((mut last, _)) = page.last().copied() else {
         recovery.done = true;
         return Ok(None);
