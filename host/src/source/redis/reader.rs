@@ -13,7 +13,7 @@ use super::clock::StreamClock;
 use super::connect::{self, Backoff};
 use super::lease::Term;
 use super::pace::{Pace, REPLY_BYTES};
-use super::recover::{Recovery, Whose};
+use super::recover::{Recovery, Trimmed, Whose};
 use super::reply::{EntryId, entry, push, stream_entries, time_ms};
 use super::{BLOCK, Shared, group, journal, recover};
 use crate::source::{Batch, Beginning, SourceState};
@@ -47,6 +47,7 @@ struct Progress {
     recovery: Recovery,
     /// The last new entry handed on. A reply that was lost on its way holds later ones; they are pending for us, and read again.
     last: Option<EntryId>,
+    trimmed: Trimmed,
 }
 
 impl Progress {
@@ -57,6 +58,7 @@ impl Progress {
             pace,
             recovery: Recovery::new(Whose::Everybodys),
             last: None,
+            trimmed: Trimmed::default(),
         }
     }
 
@@ -162,7 +164,7 @@ async fn try_session(
         progress.last = made_from;
     }
     recover_all(shared, &mut connection, out, progress, &term).await?;
-    while read(shared, &mut connection, out, progress, Which::Lost).await?.is_continue() {}
+    while read(shared, &mut connection, out, progress, Which::Lost, &term).await?.is_continue() {}
     shared.status.set_state(SourceState::Running);
     pause.reset();
     loop {
@@ -171,7 +173,7 @@ async fn try_session(
         }
         recover_all(shared, &mut connection, out, progress, &term).await?;
         // Whether it was the last for now makes no difference: the next read waits for more.
-        let _ = read(shared, &mut connection, out, progress, Which::New).await?;
+        let _ = read(shared, &mut connection, out, progress, Which::New, &term).await?;
     }
 }
 
@@ -183,7 +185,7 @@ async fn recover_all(
     progress: &mut Progress,
     term: &Term,
 ) -> Result<(), SessionEnd> {
-    if shared.lease.has_forgotten() {
+    if shared.lease.has_forgotten() | shared.read_again.swap(false, Ordering::Relaxed) {
         progress.recovery = Recovery::new(Whose::AgainEverybodys);
     }
     if progress.recovery.is_done() {
@@ -229,6 +231,7 @@ async fn read(
     out: &mpsc::Sender<Batch>,
     progress: &mut Progress,
     which: Which,
+    term: &Term,
 ) -> Result<ControlFlow<()>, SessionEnd> {
     make_sure(shared, connection).await?;
     let count = progress.pace.count();
@@ -266,12 +269,14 @@ async fn read(
         let stamp = |value: &Value| entry(value).map(|(id, _)| id.ms);
         progress.clock.heard(redis_ms, entries.first().and_then(stamp).zip(entries.last().and_then(stamp)));
     }
+    // Lost entries may have been trimmed since. Before anything is handed on: should this fail, all of them are read once more.
+    let gone: Vec<EntryId> = entries.iter().filter_map(entry).filter(|(_, fields)| fields.is_none()).map(|(id, _)| id).collect();
+    progress.trimmed.forget(shared, connection, term, &gone).await?;
     let mut batch = Batch::default();
     let mut last_ms = 0;
     for (id, fields) in entries.iter().filter_map(entry) {
         progress.last = progress.last.max(Some(id));
         last_ms = progress.clock.of_new(id.ms);
-        // A lost entry may have been trimmed since; recovery after the next start clears it away.
         if let Some(fields) = fields {
             push(&mut batch, id, last_ms, fields);
         }
