@@ -110,6 +110,8 @@ struct Shared {
     ahead_ms: AtomicI64,
     /// Something may be pending for consumers that will never read it.
     strays: AtomicBool,
+    /// Settlements were thrown away that nothing is in the way of any more: all that is pending is to be read again.
+    read_again: AtomicBool,
     /// Entries that were handed on without their fields, because they are too large to be read.
     unread: Mutex<HashSet<EntryId>>,
     max_len: u64,
@@ -188,6 +190,7 @@ impl Redis {
             read_ms: AtomicU64::default(),
             ahead_ms: AtomicI64::default(),
             strays: AtomicBool::default(),
+            read_again: AtomicBool::default(),
             unread: Mutex::default(),
             max_len: config.max_len,
             quiet: config.quiet,

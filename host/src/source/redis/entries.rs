@@ -66,6 +66,11 @@ impl Entries {
         self.list.first().map(|entry| entry.id).zip(self.list.last().map(|entry| entry.id))
     }
 
+    /// Those that Redis no longer has.
+    pub fn gone(&self) -> Vec<EntryId> {
+        self.list.iter().filter(|entry| entry.fields.is_none()).map(|entry| entry.id).collect()
+    }
+
     /// Appends to `batch` what Redis still has. `stamp` is asked for the stream time of every entry, in their order.
     pub fn push(&self, batch: &mut Batch, mut stamp: impl FnMut(EntryId) -> u64) {
         for entry in &self.list {

@@ -16,7 +16,7 @@ use super::connect::{self, Backoff};
 use super::entries::Entries;
 use super::lease::Term;
 use super::pace::{Pace, REPLY_BYTES};
-use super::recover::{Recovery, Whose};
+use super::recover::{Recovery, Trimmed, Whose};
 use super::reply::{EntryId, time_ms};
 use super::tap::{NoReply, Tap};
 use super::{BLOCK, Shared, group, journal, recover, strays};
@@ -51,6 +51,7 @@ struct Progress {
     recovery: Recovery,
     /// The last new entry handed on. A reply that was lost on its way holds later ones; they are pending for us, and read again.
     last: Option<EntryId>,
+    trimmed: Trimmed,
 }
 
 impl Progress {
@@ -61,6 +62,7 @@ impl Progress {
             pace,
             recovery: Recovery::new(Whose::Everybodys),
             last: None,
+            trimmed: Trimmed::default(),
         }
     }
 
@@ -192,7 +194,7 @@ async fn recover_all(
     progress: &mut Progress,
     term: &Term,
 ) -> Result<(), SessionEnd> {
-    if shared.lease.has_forgotten() {
+    if shared.lease.has_forgotten() | shared.read_again.swap(false, Ordering::Relaxed) {
         progress.recovery = Recovery::new(Whose::AgainEverybodys);
     }
     if progress.recovery.is_done() {
@@ -268,6 +270,8 @@ async fn read(
     if let (Some(redis_ms), Which::New) = (redis_ms, &which) {
         progress.clock.heard(redis_ms, entries.ends().map(|(first, last)| (first.ms, last.ms)));
     }
+    // Lost entries may have been trimmed since. Before anything is handed on: should this fail, all of them are read once more.
+    progress.trimmed.forget(shared, connection, term, &entries.gone()).await?;
     let now_ms = progress.clock.now();
     let strays = strays::are_pending(shared, &pending);
     if strays {
@@ -283,7 +287,6 @@ async fn read(
     }
     let mut batch = Batch::default();
     let mut last_ms = 0;
-    // A lost entry may have been trimmed since; recovery after the next start clears it away.
     entries.push(&mut batch, |id| {
         progress.last = progress.last.max(Some(id));
         last_ms = progress.clock.of_new(id.ms);

@@ -38,6 +38,7 @@ pub(super) struct Recovery {
     whose: Whose,
     after: Option<EntryId>,
     before: Option<EntryId>,
+    trimmed: Trimmed,
     done: bool,
 }
 
@@ -47,6 +48,7 @@ impl Recovery {
             whose,
             after: None,
             before: None,
+            trimmed: Trimmed::default(),
             done: false,
         }
     }
@@ -109,7 +111,7 @@ pub(super) async fn next(
         last = ids.last().copied().unwrap_or(last);
     }
     let stamp = |ms| if recovery.whose == Whose::Everybodys { clock.of_pending(ms) } else { clock.of_new(ms) };
-    let batch = claim(shared, connection, term, (stamp, pace), &ids).await?;
+    let batch = claim(shared, connection, term, (stamp, pace), &mut recovery.trimmed, &ids).await?;
     recovery.after = Some(last);
     Ok(Some(batch))
 }
@@ -141,24 +143,23 @@ fn rows(reply: &Value) -> Vec<(EntryId, &[u8])> {
     items(reply).iter().filter_map(row).collect()
 }
 
-/// Claims and reads entries; `stamp` makes stream times of their ids'.
+/// Reads and claims entries; `stamp` makes stream times of their ids'.
 async fn claim(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     term: &Term,
     (mut stamp, pace): (impl FnMut(u64) -> u64, &mut Pace),
+    trimmed: &mut Trimmed,
     ids: &[EntryId],
 ) -> Result<Batch, SessionEnd> {
     let mut batch = Batch::default();
     if ids.is_empty() {
         return Ok(batch);
     }
-    while fence::claim(shared, connection, term, ids).await? == Fenced::Refused {
-        still_leads(shared, connection).await?;
-    }
     if let [id] = ids
         && pace.is_unreadable(*id)
     {
+        make_ours(shared, connection, term, ids).await?;
         let at_ms = stamp(id.ms);
         shared.push_unread(&mut batch, *id, at_ms);
         batch.watermark_ms = at_ms;
@@ -172,6 +173,10 @@ async fn claim(
     pace.took(ids.len());
     let found: HashMap<EntryId, &[Value]> =
         replies.iter().filter_map(|reply| entry(items(reply).first()?)).filter_map(|(id, fields)| Some((id, fields?))).collect();
+    // Only those that are there, since claiming removes the others from what is pending (from Redis 7 on), and nobody would have counted them.
+    let (there, gone): (Vec<EntryId>, Vec<EntryId>) = ids.iter().copied().partition(|id| found.contains_key(id));
+    make_ours(shared, connection, term, &there).await?;
+    trimmed.forget(shared, connection, term, &gone).await?;
     for id in ids {
         if let Some(fields) = found.get(id) {
             let at_ms = stamp(id.ms);
@@ -179,23 +184,46 @@ async fn claim(
             batch.watermark_ms = batch.watermark_ms.max(at_ms);
         }
     }
-    let trimmed: Vec<EntryId> = ids.iter().filter(|id| !found.contains_key(id)).copied().collect();
-    if !trimmed.is_empty() {
-        forget(shared, connection, term, &trimmed).await?;
-    }
     Ok(batch)
 }
 
-/// Entries that the log no longer holds cannot be waited for.
-async fn forget(shared: &Shared, connection: &mut MultiplexedConnection, term: &Term, ids: &[EntryId]) -> Result<(), SessionEnd> {
-    let receipts: Vec<Receipt> = ids.iter().map(|id| id.receipt()).collect();
-    while fence::settle(shared, connection, term, receipts.iter(), &Lines::default()).await? == Fenced::Refused {
+async fn make_ours(shared: &Shared, connection: &mut MultiplexedConnection, term: &Term, ids: &[EntryId]) -> Result<(), SessionEnd> {
+    while !ids.is_empty() && fence::claim(shared, connection, term, ids).await? == Fenced::Refused {
         still_leads(shared, connection).await?;
     }
-    shared.status.entries_trimmed.fetch_add(ids.len() as u64, Ordering::Relaxed);
-    tracing::warn!(
-        entries = ids.len(),
-        "entries that were pending have been trimmed from the stream meanwhile; MCP_MESH_TRACE_STREAM_MAXLEN on the agents makes it longer"
-    );
     Ok(())
+}
+
+/// Pending entries that the log no longer holds: nobody can wait for them.
+#[derive(Debug, Default)]
+pub(super) struct Trimmed {
+    /// Up to here they have been counted. They come in the order of the log, and again when it is not known whether Redis has forgotten them.
+    counted: Option<EntryId>,
+}
+
+impl Trimmed {
+    /// Counts these and acknowledges them. `ids` are in order.
+    pub async fn forget(
+        &mut self,
+        shared: &Shared,
+        connection: &mut MultiplexedConnection,
+        term: &Term,
+        ids: &[EntryId],
+    ) -> Result<(), SessionEnd> {
+        let news = ids.iter().filter(|id| Some(**id) > self.counted).count();
+        if news > 0 {
+            self.counted = ids.last().copied();
+            shared.status.entries_trimmed.fetch_add(news as u64, Ordering::Relaxed);
+            tracing::warn!(
+                entries = news,
+                "entries that were pending have been trimmed from the stream meanwhile; MCP_MESH_TRACE_STREAM_MAXLEN on the agents makes it longer"
+            );
+        }
+        let receipts: Vec<Receipt> = ids.iter().map(|id| id.receipt()).collect();
+        while !receipts.is_empty() && fence::settle(shared, connection, term, receipts.iter(), &Lines::default()).await? == Fenced::Refused
+        {
+            still_leads(shared, connection).await?;
+        }
+        Ok(())
+    }
 }

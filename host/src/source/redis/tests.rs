@@ -6,6 +6,7 @@ mod forgetting;
 mod journalling;
 mod large;
 mod server;
+mod trimmed;
 
 use std::sync::Arc;
 
