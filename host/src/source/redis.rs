@@ -141,9 +141,10 @@ impl Shared {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// What was published before this has been read: milliseconds since 1970, by the clock of Redis.
+    /// What was published before this has been read: milliseconds since 1970, by the clock of Redis as it is, or as it was before it was set, whichever is less.
     fn redis_time_read(&self) -> u64 {
-        self.read_ms.load(Ordering::Relaxed).saturating_add_signed(self.ahead_ms().saturating_neg())
+        let read_ms = self.read_ms.load(Ordering::Relaxed);
+        read_ms.min(read_ms.saturating_add_signed(self.ahead_ms().saturating_neg()))
     }
 }
 

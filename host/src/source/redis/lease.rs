@@ -45,7 +45,8 @@ return {1, mine, tonumber(redis.call('HGET', leader, 'settled') or '0')}",
     )
 });
 
-/// Takes the lease if nobody has it: 1 and a new token, or 0 and the token of whoever has it. A lease of ours counts as nobody's: who asks here has nothing that
+/// Takes the lease if nobody has it: 1 and a new token, or 0 and the token of whoever has it, whose lease then lasts no longer than a lease does: the clock of
+/// Redis may have been set back, or somebody may have taken its end away. A lease of ours counts as nobody's: who asks here has nothing that
 /// belongs to it.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -54,6 +55,8 @@ local lease, leader, me = KEYS[1], KEYS[2], ':' .. ARGV[1]
 redis.call('PERSIST', leader)
 local holder = redis.call('GET', lease)
 if holder and string.sub(holder, -#me) ~= me then
+  local left = redis.call('PTTL', lease)
+  if left < 0 or left > tonumber(ARGV[2]) then redis.call('PEXPIRE', lease, ARGV[2]) end
   return {0, holder}
 end
 local epoch = math.max(tonumber(redis.call('HGET', leader, 'epoch') or '0'), tonumber(ARGV[3])) + 1

@@ -66,6 +66,11 @@ impl Progress {
         }
     }
 
+    /// Whether the leadership that the next stages know of has ended.
+    fn is_over(&self, shared: &Shared) -> bool {
+        self.epoch.is_some_and(|epoch| epoch != shared.lease.epoch())
+    }
+
     /// Begins anew. How large entries are does not depend on who leads.
     fn reset(&mut self, shared: &Shared) {
         *self = Progress::new(std::mem::replace(&mut self.pace, Pace::new(shared.count)));
@@ -78,6 +83,9 @@ pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: wat
     let mut pause = Backoff::new(stop.clone());
     loop {
         let end = tokio::select! {
+            biased;
+            // It may have been lost while nobody was connected.
+            () = std::future::ready(()), if progress.is_over(shared) => SessionEnd::Lost,
             end = session(shared, &out, &mut progress, &mut pause) => end,
             () = shared.lease.lost() => SessionEnd::Lost,
             _ = stop.wait_for(|stop| *stop) => SessionEnd::Stopped,
@@ -167,6 +175,10 @@ async fn try_session(
         progress.last = Some(last);
         hand_on(shared, out, Batch::beginning(beginning)).await?;
         progress.epoch = Some(term.epoch);
+    } else {
+        // A server that knows less than the one before gives again what it has given, by ids that may be lower.
+        let delivered = group::delivered_up_to(shared, &mut connection).await?;
+        progress.last = progress.last.map(|last| last.min(delivered));
     }
     if made_from.is_some() {
         // Of a group that is new, we have been given nothing.

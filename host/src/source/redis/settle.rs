@@ -111,7 +111,11 @@ struct Link<'a> {
 impl Link<'_> {
     async fn connection(&mut self) -> RedisResult<&mut MultiplexedConnection> {
         if self.connection.is_none() {
-            self.connection = Some(self.shared.connector.connect().await?);
+            let mut connection = self.shared.connector.connect().await?;
+            // It may be another server, or one that was started again. What it has forgotten is to be noticed before anything more is settled: if the answer to
+            // that were lost, the count would look right.
+            self.shared.lease.keep(self.shared, &mut connection).await?;
+            self.connection = Some(connection);
         }
         // Just set, so there is one.
         self.connection.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected).into())

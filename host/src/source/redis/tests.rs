@@ -5,6 +5,7 @@ mod fencing;
 mod forgetting;
 mod journalling;
 mod large;
+mod reading;
 mod server;
 mod trimmed;
 

@@ -28,6 +28,22 @@ async fn a_lease_that_ended_while_nobody_else_led_is_taken_again_by_the_same_tok
 }
 
 #[tokio::test]
+async fn a_lease_lasts_no_longer_than_a_lease_does_whatever_the_clock_was_set_to() {
+    let server = Server::start();
+    let (mut a, mut b) = (Host::on(&server, "a").await, Host::on(&server, "b").await);
+    a.lead().await;
+    let lease = a.shared.keys.lease.clone();
+    for lasting in ["PEXPIRE LEASE 3600000", "PERSIST LEASE"] {
+        a.run::<()>(&lasting.replace("LEASE", &lease)).await;
+        let waiting =
+            tokio::time::timeout(std::time::Duration::from_millis(300), b.shared.lease.acquire(&b.shared, &mut b.connection)).await;
+        assert!(waiting.is_err(), "it is still another one's");
+        let left_ms: i64 = a.run(&format!("PTTL {lease}")).await;
+        assert!((1..=4_000).contains(&left_ms), "{left_ms}");
+    }
+}
+
+#[tokio::test]
 async fn who_was_paused_while_another_led_settles_nothing_and_claims_nothing() {
     let server = Server::start();
     let (mut a, mut b) = (Host::on(&server, "a").await, Host::on(&server, "b").await);

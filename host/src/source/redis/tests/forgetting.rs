@@ -1,7 +1,11 @@
 //! A Redis that has forgotten something, is full, or was tampered with.
 
+use tokio::sync::mpsc;
+
 use super::*;
-use crate::source::redis::journal;
+use crate::model::Receipts;
+use crate::source::redis::{journal, settle};
+use crate::source::{Fate, Settlement};
 
 #[tokio::test]
 async fn settlements_that_were_confirmed_and_are_gone_are_noticed_whoever_asks_first() {
@@ -25,6 +29,37 @@ async fn settlements_that_were_confirmed_and_are_gone_are_noticed_whoever_asks_f
     assert!(host.shared.lease.has_forgotten(), "noticed by keeping the lease");
     host.settle(&term, &receipts[6..7], &Lines::default()).await;
     assert!(!host.shared.lease.has_forgotten());
+}
+
+#[tokio::test]
+async fn settlements_that_are_gone_are_noticed_before_anything_more_is_settled_on_another_connection() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    for receipt in host.read(2).await.chunks(1) {
+        host.settle(&term, receipt, &Lines::default()).await;
+    }
+    let key = host.shared.keys.leader.clone();
+    host.run::<()>(&format!("HSET {key} settled 1")).await;
+    // Nothing can be settled, so nothing is learned from the answer.
+    host.run::<()>(&format!("SET {STREAM} no-stream")).await;
+    let (sender, settlements) = mpsc::channel(1);
+    let receipts = Receipts {
+        epoch: term.epoch,
+        mark: None,
+        list: vec![EntryId { ms: 1, seq: 1 }.receipt()],
+    };
+    let fate = Fate::Delivered;
+    sender.send(Settlement { receipts, fate }).await.unwrap();
+    let noticed = async {
+        while !host.shared.lease.has_forgotten() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = settle::run(&host.shared, settlements) => panic!("what is to be settled is not given up"),
+        noticed = tokio::time::timeout(std::time::Duration::from_secs(20), noticed) => noticed.expect("it is noticed"),
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,93 @@
+//! The loop that reads, on a Redis that changes under it.
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::super::reader;
+use super::*;
+use crate::source::{Batch, Beginning};
+
+/// The loop of one host, which ends with this value.
+struct Reading {
+    batches: mpsc::Receiver<Batch>,
+    _stop: watch::Sender<bool>,
+    _running: JoinSet<()>,
+}
+
+impl Reading {
+    fn of(host: &Host) -> Reading {
+        let (out, batches) = mpsc::channel(1);
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::clone(&host.shared);
+        let mut running = JoinSet::new();
+        running.spawn(async move { reader::run(&shared, out, stopping).await });
+        Reading { batches, _stop: stop, _running: running }
+    }
+
+    async fn batch(&mut self) -> Batch {
+        let batch = tokio::time::timeout(std::time::Duration::from_secs(20), self.batches.recv()).await;
+        batch.expect("something is handed on").expect("it reads until it is told to stop")
+    }
+
+    /// The ids of the next batch that has entries.
+    async fn entries(&mut self) -> Vec<String> {
+        loop {
+            let ids: Vec<String> = self.batch().await.drain().map(|entry| entry.receipt.to_string()).collect();
+            if !ids.is_empty() {
+                return ids;
+            }
+        }
+    }
+
+    async fn beginning(&mut self) -> Beginning {
+        loop {
+            if let Some(beginning) = self.batch().await.beginning {
+                return *beginning;
+            }
+        }
+    }
+}
+
+/// Does this in one step, and ends every other connection.
+async fn at_once(host: &mut Host, commands: &[&str]) {
+    let mut all = redis::pipe();
+    all.atomic();
+    for command in commands {
+        let mut parts = command.split(' ');
+        all.cmd(parts.next().unwrap());
+        for part in parts {
+            all.arg(part);
+        }
+    }
+    all.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
+    all.exec_async(&mut host.connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reply_that_was_lost_is_read_again_also_when_ids_have_begun_anew() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let mut reading = Reading::of(&host);
+    reading.beginning().await;
+    host.run::<()>("XADD mesh:trace 100-1 key value").await;
+    assert_eq!(reading.entries().await, ["100-1"]);
+    at_once(&mut host, &["DEL mesh:trace", "XADD mesh:trace 5-1 key value", "XGROUP CREATE mesh:trace g 0"]).await;
+    assert_eq!(reading.entries().await, ["5-1"]);
+    at_once(&mut host, &["XADD mesh:trace 5-2 key value", "XREADGROUP GROUP g meshtrace-a STREAMS mesh:trace >"]).await;
+    assert_eq!(reading.entries().await, ["5-2"]);
+}
+
+#[tokio::test]
+async fn a_lead_that_is_lost_while_nobody_is_connected_ends_what_was_read_under_it() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let mut reading = Reading::of(&host);
+    let led = reading.beginning().await.epoch;
+    // It cannot be read, and is tried again after growing pauses.
+    at_once(&mut host, &["SET mesh:trace no-stream"]).await;
+    let (lease, leader) = (host.shared.keys.lease.clone(), host.shared.keys.leader.clone());
+    at_once(&mut host, &[&format!("SET {lease} 9:meshtrace-b"), &format!("HSET {leader} token 9:meshtrace-b epoch 9")]).await;
+    assert!(!host.keep().await);
+    let beginning = reading.beginning().await;
+    assert_eq!((beginning.epoch, beginning.id_key, beginning.epoch > led), (host.shared.lease.epoch(), None, true));
+}
