@@ -122,13 +122,15 @@ impl Plan {
 #[track_caller]
 fn check(command: &str, table: &str, end: &End, struck: &[String]) {
     println!("{table}");
+    end.reckoning.excused.iter().for_each(|excused| println!("excused: {excused}"));
     let End { reckoning, faults, tally } = end;
     let named = |all: &[String]| all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("\n  ");
     assert!(
         reckoning.is_balanced() && faults.is_empty(),
-        "{command}\n{table}\nlost:\n  {}\nwrong:\n  {}\nfaults:\n  {}\nlast that went wrong on purpose:\n  {}",
+        "{command}\n{table}\nlost:\n  {}\nwrong:\n  {}\nexcused:\n  {}\nfaults:\n  {}\nlast that went wrong on purpose:\n  {}",
         named(&reckoning.lost),
         named(&reckoning.wrong),
+        named(&reckoning.excused),
         named(faults),
         struck[struck.len().saturating_sub(NAMED)..].join("\n  ")
     );

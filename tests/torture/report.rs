@@ -34,6 +34,7 @@ fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
         ("dead", count(reckoning.dead)),
         ("trimmed", count(reckoning.trimmed)),
         ("lost", count(reckoning.lost.len())),
+        ("excused", count(reckoning.excused.len())),
         ("peak MiB", number(tally.peak_mib)),
     ]
 }

@@ -179,7 +179,7 @@ impl World {
         for name in ["ledger", "moody"] {
             self.guests.books(name).iter().for_each(|book| self.books.read_ledger(name, book));
         }
-        self.guests.books("sieve").iter().for_each(|book| self.books.read_dropped(book));
+        self.guests.books("sieve").iter().for_each(|book| self.books.read_decisions(book));
         let is_gone = |entry: &str| {
             let mut connection = self.server.connect();
             let found: redis::streams::StreamRangeReply = connection.xrange(STREAM, entry, entry).expect("XRANGE");
