@@ -182,7 +182,7 @@ fn a_host_goes_on_with_the_replica_that_is_promoted() {
     publish(&mut server.connect(), STREAM, before);
     wait_until_settled(&mut server.connect(), GROUP);
     let first = server.redis.port;
-    server.fail_over();
+    server.fail_over(Duration::ZERO);
     assert_ne!(server.redis.port, first);
     publish(&mut server.connect(), STREAM, &[span(&ids[0], "late", Some("a"))]);
     publish(&mut server.connect(), STREAM, after);

@@ -10,12 +10,12 @@ use serde_json::Value;
 use crate::hot_reload::counting;
 use crate::support::PATIENCE;
 use crate::support::disk::Disk;
-use crate::support::events::{Fields, assert_whole, lone, numbered_traces, publish};
+use crate::support::events::{Fields, assert_whole, entry, lone, numbered_traces, publish};
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder, json_files};
 use crate::support::plugin_dir::{holds, plugin_when};
 use crate::support::proxy::Proxy;
-use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending, wait_until_settled};
+use crate::support::redis_server::{DEAD, GROUP, RedisServer, STREAM, configure, pending, wait_until_settled};
 use crate::torture::guests::{Guests, Mood};
 use crate::torture::server::Server;
 
@@ -26,7 +26,7 @@ fn behind(proxy: &Proxy) -> Host {
     host
 }
 
-/// Scenario: Redis answers reading, or acknowledging, with every error by which it says that it cannot, will not or must not do it.
+/// Scenario: Redis answers reading, acknowledging, or burying, with every error by which it says that it cannot, will not or must not do it.
 /// Guarantees: traces come out whole, all is acknowledged in the end, and the host says of each what it was.
 #[test]
 fn errors_that_redis_answers_with_cost_nothing() {
@@ -50,14 +50,20 @@ fn errors_that_redis_answers_with_cost_nothing() {
         publish(&mut connection, STREAM, published.next().expect("some are left"));
         eventually("reading was refused", || (proxy.answered() > before).then_some(()));
         wait_until_settled(&mut connection, GROUP);
-        // By a script, or by the command itself.
-        proxy.answer("XACK", error, 1);
         proxy.answer("EVALSHA", error, 1);
         publish(&mut connection, STREAM, published.next().expect("some are left"));
         eventually("acknowledging, or keeping the lease, was refused", || (proxy.answered() > before + 1).then_some(()));
         wait_until_settled(&mut connection, GROUP);
         proxy.heal();
+        // Dead letters are buried in transactions.
+        let before = proxy.answered();
+        proxy.answer("EXEC", error, 1);
+        publish(&mut connection, STREAM, &[entry(&[("span_id", "nothing says of which trace")])]);
+        eventually("burying was refused", || (proxy.answered() > before).then_some(()));
+        wait_until_settled(&mut connection, GROUP);
+        proxy.heal();
     }
+    assert_eq!(connection.xlen::<_, usize>(DEAD).expect("XLEN"), ERRORS.len(), "each is buried once");
     assert_whole(&host.json_files(), &ids);
     host.wait_until_running();
     assert_eq!(host.consumer("last_error"), "");
@@ -152,6 +158,35 @@ fn acknowledgements_that_redis_has_forgotten_are_made_again() {
     host.wait_until_running();
     wait_until_settled(&mut server.connect(), GROUP);
     eventually("all are acknowledged anew", || (host.counted("entries_acknowledged") == 120).then_some(()));
+    assert_whole(&host.json_files(), &ids);
+}
+
+/// Scenario: Redis is killed, and a replica takes its place to which acknowledgements, and the last trace of all, had not come through.
+/// Guarantees: the host notices that they are forgotten, and says so; what is pending there is read again and acknowledged; every trace comes out with exactly
+/// its spans.
+#[test]
+fn acknowledgements_that_did_not_reach_the_replica_in_time_are_made_again() {
+    let mut server = Server::start();
+    let (ids, entries) = numbered_traces(40);
+    let (before, rest) = entries.split_at(60);
+    let (unseen, after) = rest.split_at(3);
+    let host = HostBuilder::new(&server.proxy.url()).set("MESHTRACE_QUIET_PERIOD", "2s").start();
+    host.wait_until_running();
+    let replica = server.replicate();
+    let mut connection = server.connect();
+    publish(&mut connection, STREAM, before);
+    eventually("they are read", || (pending(&mut connection, GROUP) == before.len()).then_some(()));
+    let followers: usize = redis::cmd("WAIT").arg(1).arg(60_000).query(&mut connection).expect("WAIT");
+    assert_eq!(followers, 1, "the replica knows that they are pending");
+    replica.fall_behind();
+    publish(&mut connection, STREAM, unseen);
+    wait_until_settled(&mut connection, GROUP);
+
+    server.promote(replica);
+    let mut connection = server.connect();
+    eventually("the host notices", || host.stderr().contains("Redis has forgotten acknowledgements").then_some(()));
+    publish(&mut connection, STREAM, after);
+    wait_until_settled(&mut connection, GROUP);
     assert_whole(&host.json_files(), &ids);
 }
 

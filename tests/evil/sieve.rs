@@ -1,7 +1,9 @@
-//! Drops the numbered traces of the fault harness that are to be dropped, and those that waver when the clock says so. What it drops it writes down
-//! first, a line each, in the directory that it sees as `/out`; a line is whole if it ends with ` .`.
+//! Drops the numbered traces of the fault harness that are to be dropped, and those that waver when the clock says so. What it decides on these it writes
+//! down first, a line each with the time, in the directory that it sees as `/out`; a line is whole if it ends with ` .`.
+//! As bad as told: it behaves as the first word of `/mood/sieve` says.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use evil::book::Book;
 use evil::torture::{DROPPED, WAVERS, is_of_kind};
@@ -17,28 +19,42 @@ impl Filter for Sieve {
     }
 
     fn init(_config: &str) -> Result<Self, String> {
-        Ok(Sieve { book: Book::new("dropped") })
+        Ok(Sieve { book: Book::new("decided") })
     }
 
     fn decide(&mut self, batch: &Batch) -> Result<Decisions, String> {
+        let mood = fs::read_to_string("/mood/sieve").unwrap_or_default();
+        match mood.split(' ').next().unwrap_or_default() {
+            "refuse" => return Err("in no mood".into()),
+            "trap" => panic!("in no mood"),
+            "hang" => std::thread::sleep(Duration::from_secs(3_600)),
+            "stall" => std::thread::sleep(Duration::from_millis(300)),
+            _ => {}
+        }
         let mut decisions = Decisions::pass_all(batch);
-        let mut dropped = String::new();
+        let mut lines = String::new();
         // A verdict on a late part is ignored: its trace has been decided.
         for trace in batch.traces().filter(|trace| !trace.is_late()) {
-            let id = trace.id_text();
-            if is_of_kind(id, DROPPED) || is_of_kind(id, WAVERS) && heads() {
+            let (id, now) = (trace.id_text(), nanos());
+            let wavers = is_of_kind(id, WAVERS);
+            // Another answer each time, as a rate limiter's.
+            let drops = is_of_kind(id, DROPPED) || wavers && now / 1_000 % 2 == 0;
+            if drops {
                 decisions.drop(trace.row(), "it is to be dropped");
-                dropped.push_str(&format!("\n{id} ."));
+            }
+            if drops || wavers {
+                let word = if drops { "dropped" } else { "kept" };
+                lines.push_str(&format!("\n{id} {word} {now} ."));
             }
         }
-        self.book.append(dropped.as_bytes()).map_err(|error| error.to_string())?;
+        self.book.append(lines.as_bytes()).map_err(|error| error.to_string())?;
         Ok(decisions)
     }
 }
 
-/// Another answer each time, as a rate limiter's.
-fn heads() -> bool {
-    SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| now.subsec_micros() % 2 == 0)
+/// Since 1970.
+fn nanos() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos())
 }
 
 export_filter!(Sieve);

@@ -88,6 +88,11 @@ impl Disk {
         self.path().join(format!("json-{host}"))
     }
 
+    /// Whether it is one of our own. Where it is not, nothing can go wrong with it.
+    pub fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     /// Leaves no byte free; false where we have no disk of our own.
     pub fn fill(&self) -> bool {
         if !self.is_own {

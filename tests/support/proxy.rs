@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::resp::{frame_len, name};
 
+/// Goes to the server in the place of an `EXEC` that is answered with an error.
+const DISCARD: &[u8] = b"*1\r\n$7\r\nDISCARD\r\n";
+
 /// A port that leads to a Redis, until this value is dropped.
 pub struct Proxy {
     pub port: u16,
@@ -21,6 +24,8 @@ pub struct Proxy {
 struct Wire {
     target: AtomicU16,
     closed: AtomicBool,
+    /// Whether what passes is bytes and nothing else: it only ever stalls.
+    is_raw: bool,
     faults: Mutex<Faults>,
     open: Mutex<Vec<Weak<Link>>>,
 }
@@ -52,11 +57,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Proxy {
     /// Leads to the server on this port.
     pub fn start(target: u16) -> Proxy {
+        Proxy::new(target, false)
+    }
+
+    /// Likewise, for what is no sequence of commands and replies, as between a server and its replica. It can be stalled and ended, and nothing else.
+    pub fn start_raw(target: u16) -> Proxy {
+        Proxy::new(target, true)
+    }
+
+    fn new(target: u16, is_raw: bool) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let wire = Arc::new(Wire {
             target: AtomicU16::new(target),
             closed: AtomicBool::new(false),
+            is_raw,
             faults: Mutex::default(),
             open: Mutex::default(),
         });
@@ -93,7 +108,7 @@ impl Proxy {
     }
 
     /// Answers the next `count` commands of this name with an error such as `LOADING …`, without asking the server. What stands in a transaction is let
-    /// through: it is accepted or refused as a whole.
+    /// through: it is accepted or refused as a whole, when its `EXEC` is answered.
     pub fn answer(&self, command: &str, error: &str, count: usize) {
         let (command, error) = (command.to_owned(), error.to_owned());
         lock(&self.wire.faults).answers.push(Answer { command, error, left: count });
@@ -168,6 +183,13 @@ fn connect(client: TcpStream, server: TcpStream, wire: &Arc<Wire>) -> Option<[Jo
     open.retain(|link| link.strong_count() > 0);
     open.push(Arc::downgrade(&link));
     let other = Arc::clone(&link);
+    if wire.is_raw {
+        let (to_server, to_client) = (server.try_clone().ok()?, client.try_clone().ok()?);
+        return Some([
+            thread("proxy-there", move || link.pass_bytes(client, to_server)),
+            thread("proxy-back", move || other.pass_bytes(server, to_client)),
+        ]);
+    }
     Some([thread("proxy-commands", move || link.pass_commands(client)), thread("proxy-replies", move || other.pass_replies(server))])
 }
 
@@ -175,6 +197,8 @@ fn connect(client: TcpStream, server: TcpStream, wire: &Arc<Wire>) -> Option<[Jo
 enum Slot {
     Server,
     Ours(String),
+    /// The server's, but it says this.
+    InPlaceOf(String),
 }
 
 /// One connection.
@@ -190,16 +214,29 @@ enum Fate {
     Passes,
     IsCut,
     IsAnswered(String),
+    /// The transaction that it would end is not made.
+    IsDiscarded(String),
 }
 
 impl Link {
+    fn pass_bytes(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            self.wire.wait();
+            if to.write_all(&chunk[..count]).is_err() {
+                break;
+            }
+        }
+        self.end();
+    }
+
     fn pass_commands(&self, from: TcpStream) {
         let mut in_transaction = false;
         frames(from, |frame| {
             self.wire.wait();
             let name = name(frame);
             in_transaction = (in_transaction || name == "MULTI") && name != "EXEC" && name != "DISCARD";
-            match self.wire.fate_of(&name, in_transaction || name == "EXEC") {
+            match self.wire.fate_of(&name, in_transaction) {
                 Fate::Passes => {
                     lock(&self.slots).push_back(Slot::Server);
                     (&self.server).write_all(frame).is_ok()
@@ -213,6 +250,10 @@ impl Link {
                     slots.push_back(Slot::Ours(error));
                     self.answer_ours(&mut slots)
                 }
+                Fate::IsDiscarded(error) => {
+                    lock(&self.slots).push_back(Slot::InPlaceOf(error));
+                    (&self.server).write_all(DISCARD).is_ok()
+                }
             }
         });
         self.end();
@@ -222,12 +263,16 @@ impl Link {
         frames(from, |frame| {
             self.wire.wait();
             let mut slots = lock(&self.slots);
-            slots.pop_front();
+            let slot = slots.pop_front();
             if self.wire.cuts_reply() {
                 let _ = (&self.client).write_all(&frame[..frame.len() / 2]);
                 return false;
             }
-            (&self.client).write_all(frame).is_ok() && self.answer_ours(&mut slots)
+            let is_passed = match slot {
+                Some(Slot::InPlaceOf(error)) => self.say(&error),
+                _ => (&self.client).write_all(frame).is_ok(),
+            };
+            is_passed && self.answer_ours(&mut slots)
         });
         self.end();
     }
@@ -235,12 +280,16 @@ impl Link {
     /// Answers of ours whose turn it is.
     fn answer_ours(&self, slots: &mut VecDeque<Slot>) -> bool {
         while let Some(Slot::Ours(error)) = slots.front() {
-            if (&self.client).write_all(format!("-{error}\r\n").as_bytes()).is_err() {
+            if !self.say(error) {
                 return false;
             }
             slots.pop_front();
         }
         true
+    }
+
+    fn say(&self, error: &str) -> bool {
+        (&self.client).write_all(format!("-{error}\r\n").as_bytes()).is_ok()
     }
 
     fn end(&self) {
@@ -286,7 +335,7 @@ impl Wire {
         let error = answer.error.clone();
         faults.answers.retain(|answer| answer.left > 0);
         faults.answered += 1;
-        Fate::IsAnswered(error)
+        if name == "EXEC" { Fate::IsDiscarded(error) } else { Fate::IsAnswered(error) }
     }
 
     fn cuts_reply(&self) -> bool {

@@ -18,14 +18,38 @@ const PAGE: usize = 2_000;
 #[derive(Debug, Default)]
 pub struct Books {
     pub exporters: BTreeMap<String, Book>,
-    /// Traces that the filter dropped, at least once.
-    pub dropped: BTreeSet<String>,
-    /// Spans that are dead letters, by trace.
-    pub dead: BTreeMap<String, BTreeSet<String>>,
+    /// What the filter decided on traces that it may drop.
+    pub decided: BTreeMap<String, Vec<Decision>>,
+    /// Dead letters, by trace.
+    pub dead: BTreeMap<String, Grave>,
     /// The last dead letter that was read.
     last_letter: Option<String>,
     /// What is no line of JSON, though it should be one.
     pub broken: Vec<String>,
+}
+
+/// What the filter made of a trace, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decision {
+    /// Nanoseconds since 1970.
+    pub at: u128,
+    pub dropped: bool,
+}
+
+/// What of a trace is dead letters.
+#[derive(Debug, Default)]
+pub struct Grave {
+    pub spans: BTreeSet<String>,
+    pub causes: BTreeSet<Cause>,
+}
+
+/// Why something is a dead letter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause {
+    pub stage: String,
+    /// Empty where no plugin has anything to do with it.
+    pub plugin: String,
+    pub reason: String,
 }
 
 /// What one exporter took.
@@ -62,8 +86,13 @@ impl Books {
     }
 
     /// Reads what the filter wrote.
-    pub fn read_dropped(&mut self, file: &Path) {
-        self.dropped.extend(whole_lines(file));
+    pub fn read_decisions(&mut self, file: &Path) {
+        for line in whole_lines(file) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [trace, verdict @ ("dropped" | "kept"), at] = words[..] else { panic!("{} has the line {line:?}", file.display()) };
+            let at = at.parse().unwrap_or_else(|_| panic!("{} has the line {line:?}", file.display()));
+            self.decided.entry(trace.to_owned()).or_default().push(Decision { at, dropped: verdict == "dropped" });
+        }
     }
 
     /// Reads lines of JSON, and removes those files of lines that are finished. Of the last one, and then of `all`, every line is to be whole.
@@ -110,7 +139,15 @@ impl Books {
                 let text = |name: &str| String::from_utf8(value(name)?).ok();
                 let trace = text("trace_id").or_else(|| text("numbered")).filter(|id| is_numbered(id));
                 if let (Some(trace), Some(span)) = (trace, text("span_id")) {
-                    self.dead.entry(trace).or_default().insert(span);
+                    let word = |name: &str| text(name).unwrap_or_default();
+                    let cause = Cause {
+                        stage: word("dead:stage"),
+                        plugin: word("dead:plugin"),
+                        reason: word("dead:reason"),
+                    };
+                    let grave = self.dead.entry(trace).or_default();
+                    grave.spans.insert(span);
+                    grave.causes.insert(cause);
                 }
             }
         }

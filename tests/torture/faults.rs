@@ -18,8 +18,8 @@ pub enum Fault {
     RestartRedis(Duration),
     /// Redis forgets what it accepted in so long a time.
     CutPower(Duration),
-    /// Redis is killed, and its replica goes on.
-    FailOver,
+    /// Redis is killed, and its replica goes on, which nothing has reached for so long.
+    FailOver(Duration),
     /// Redis stands still; by a signal, or by itself.
     PauseRedis(Duration, bool),
     /// Redis has no memory for anything new.
@@ -38,8 +38,12 @@ pub enum Fault {
     Answer(&'static str, &'static str, usize),
     /// An exporter is in some mood for so long.
     Mood(Mood, Duration),
+    /// The filter is in some mood for so long: it fails, or takes its time. Everything waits for it.
+    FilterMood(Mood, Duration),
     /// Exporters are replaced.
     Swap,
+    /// The filter is.
+    SwapFilter,
     /// Exporters are replaced by what is none, for so long.
     SwapForNonsense(Duration),
     /// The json exporter's disk is full for so long.
@@ -77,10 +81,10 @@ const STAGES: [(u64, Stage); 4] = [(3, Stage::Anywhere), (1, Stage::Starting), (
 /// Of every so many faults one is a kill of the host.
 const KILL_EVERY: u64 = 4;
 
-const COMMANDS: [&str; 9] = ["XREADGROUP", "XACK", "EVALSHA", "XPENDING", "XCLAIM", "XRANGE", "XINFO", "TIME", "XGROUP"];
+const COMMANDS: [&str; 9] = ["XREADGROUP", "EXEC", "EVALSHA", "XPENDING", "XCLAIM", "XRANGE", "XINFO", "TIME", "XGROUP"];
 
 /// What Redis says when it cannot, will not or must not.
-const ERRORS: [&str; 8] = [
+const ERRORS: [&str; 9] = [
     "LOADING Redis is loading the dataset in memory",
     "READONLY You can't write against a read only replica.",
     "OOM command not allowed when used memory > 'maxmemory'.",
@@ -88,6 +92,7 @@ const ERRORS: [&str; 8] = [
     "NOPERM this user has no permissions to run the command",
     "WRONGPASS invalid username-password pair or user is disabled.",
     "NOAUTH Authentication required.",
+    "MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk.",
     "BUSY Redis is busy running a script.",
 ];
 
@@ -103,16 +108,19 @@ pub struct Faults {
     /// Whether there is time for pauses and refusals of half a minute.
     is_long: bool,
     hosts: usize,
+    /// Whether Redis may forget what it has accepted. With publishers that trim it may not: nobody can tell then what was trimmed and what was forgotten.
+    may_forget: bool,
 }
 
 impl Faults {
-    pub fn new(chance: Chance, groups_to_lose: u32, is_long: bool, hosts: usize) -> Faults {
+    pub fn new(chance: Chance, groups_to_lose: u32, is_long: bool, hosts: usize, may_forget: bool) -> Faults {
         Faults {
             chance,
             drawn: 0,
             groups_to_lose,
             is_long,
             hosts,
+            may_forget,
         }
     }
 
@@ -136,8 +144,9 @@ impl Faults {
             0..4 => Fault::Terminate(victim),
             4..10 => Fault::PauseHost(victim, if chance.percent(30) { chance.millis(4_500..6_000) } else { chance.millis(200..2_500) }),
             10..14 => Fault::RestartRedis(chance.millis(0..1_500)),
-            14..19 => Fault::CutPower(chance.millis(100..1_200)),
-            19..21 => Fault::FailOver,
+            14..19 if self.may_forget => Fault::CutPower(chance.millis(100..1_200)),
+            19..21 if self.may_forget => Fault::FailOver(if chance.percent(20) { Duration::ZERO } else { chance.millis(300..1_500) }),
+            14..21 => Fault::RestartRedis(chance.millis(0..1_500)),
             21..28 => Fault::PauseRedis(chance.millis(200..3_000), chance.percent(50)),
             28..31 => Fault::ExhaustRedis(chance.millis(200..3_000)),
             31..33 if self.groups_to_lose > 0 => {
@@ -149,11 +158,15 @@ impl Faults {
             47..54 => Fault::CutCommands(chance.within(1..4) as usize),
             54..58 => Fault::Stall(chance.millis(200..4_000)),
             58..74 => Fault::Answer(chance.one_of::<&str>(&COMMANDS), chance.one_of::<&str>(&ERRORS), chance.within(1..6) as usize),
-            74..88 => Fault::Mood(
+            74..80 => {
+                Fault::FilterMood(*chance.one_of(&[Mood::Refuses, Mood::Stalls, Mood::Hangs, Mood::Traps]), chance.millis(200..3_000))
+            }
+            80..89 => Fault::Mood(
                 *chance.one_of(&[Mood::Refuses, Mood::Halves, Mood::Stalls, Mood::Hangs, Mood::Traps]),
                 chance.millis(200..4_000),
             ),
-            88..92 => Fault::Swap,
+            89..91 => Fault::Swap,
+            91..92 => Fault::SwapFilter,
             92..94 => Fault::SwapForNonsense(chance.millis(200..2_000)),
             94..96 => Fault::FillDisk(chance.millis(500..3_000)),
             96..98 => Fault::SealDisk(chance.millis(500..3_000)),
@@ -167,7 +180,10 @@ impl Faults {
     pub fn draw_beside_an_outage(&mut self) -> Fault {
         loop {
             let fault = self.draw();
-            let ends_it = matches!(fault, Fault::Mood(..) | Fault::Swap | Fault::SwapForNonsense(_) | Fault::ForgetGroup);
+            let ends_it = matches!(
+                fault,
+                Fault::Mood(..) | Fault::Swap | Fault::SwapForNonsense(_) | Fault::FilterMood(..) | Fault::SwapFilter | Fault::ForgetGroup
+            );
             if !ends_it && !matches!(fault, Fault::FillDisk(_) | Fault::SealDisk(_) | Fault::SlowDisk(..)) {
                 return fault;
             }
@@ -182,7 +198,7 @@ impl Faults {
 #[test]
 fn the_same_seed_draws_the_same_faults_and_enough_kills() {
     let draw = |seed| {
-        let mut faults = Faults::new(Chance::new(seed), 1, true, 2);
+        let mut faults = Faults::new(Chance::new(seed), 1, true, 2, true);
         (0..400).map(|_| faults.draw()).collect::<Vec<_>>()
     };
     assert_eq!(draw(7), draw(7));

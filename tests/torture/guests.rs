@@ -12,7 +12,7 @@ use crate::support::plugin_dir::{PluginDir, stamped};
 /// Files count as finished at once: nobody writes them slowly here.
 const LONG_AGO: Duration = Duration::from_secs(60);
 
-/// What the moody exporter does with all that it is given.
+/// What the moody exporter, or the filter, does with all that it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     Takes,
@@ -32,6 +32,7 @@ pub struct Guests {
     plugins: PluginDir,
     root: TempDir,
     wasm: Vec<u8>,
+    sieve: Vec<u8>,
     stamp: u8,
 }
 
@@ -45,6 +46,7 @@ impl Guests {
             plugins: PluginDir::new(),
             root,
             wasm: evil("ledger"),
+            sieve: evil("sieve"),
             stamp: 0,
         };
         guests.set_mood(Mood::Takes);
@@ -56,9 +58,10 @@ impl Guests {
             grant("moody")
         );
         guests.put("moody.toml", moody);
-        guests.put("sieve.toml", format!("on-failure = \"hold\"\n[permissions]\ndirs = [{}]\n", grant("sieve")));
+        let sieve = format!("on-failure = \"hold\"\n[limits]\ncall-time = \"3s\"\n[permissions]\ndirs = [{}, {mood}]\n", grant("sieve"));
+        guests.put("sieve.toml", sieve);
         guests.put("ledger.wasm", &guests.wasm);
-        guests.put("sieve.wasm", evil("sieve"));
+        guests.put("sieve.wasm", &guests.sieve);
         guests
     }
 
@@ -82,8 +85,17 @@ impl Guests {
         self.books(name).iter().map(|book| fs::metadata(book).map_or(0, |about| about.len())).sum()
     }
 
-    /// Another mood, from the next call on.
+    /// Another mood of the exporter, from the next call on.
     pub fn set_mood(&self, mood: Mood) {
+        self.write_mood("mood", mood);
+    }
+
+    /// Likewise of the filter, which takes all or nothing.
+    pub fn set_filter_mood(&self, mood: Mood) {
+        self.write_mood("sieve", mood);
+    }
+
+    fn write_mood(&self, file: &str, mood: Mood) {
         let word = match mood {
             Mood::Takes => "take",
             Mood::Refuses => "refuse",
@@ -94,7 +106,13 @@ impl Guests {
         };
         let ready = self.root.path().join("ready");
         fs::write(&ready, format!("{word} ")).expect("a file");
-        fs::rename(ready, self.dir("mood").join("mood")).expect("it is moved");
+        fs::rename(ready, self.dir("mood").join(file)).expect("it is moved");
+    }
+
+    /// Replaces the filter by another one that does the same.
+    pub fn swap_filter(&mut self) {
+        self.stamp = (self.stamp + 1) % 3;
+        self.put("sieve.wasm", stamped(&self.sieve, &format!("swap {}", self.stamp)));
     }
 
     /// Replaces the exporters by others that do the same.

@@ -177,6 +177,16 @@ pub fn publish(connection: &mut Connection, entries: &[Bytes]) -> RedisResult<()
     Ok(())
 }
 
+/// Publishes this one; its id.
+pub fn publish_one(connection: &mut Connection, fields: &Bytes) -> RedisResult<String> {
+    let mut add = redis::cmd("XADD");
+    add.arg(STREAM).arg("*");
+    for (key, value) in fields {
+        add.arg(key).arg(value);
+    }
+    add.query(connection)
+}
+
 /// Attacks in the background.
 pub struct Attacker {
     stop: Arc<AtomicBool>,

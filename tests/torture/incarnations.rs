@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::faults::Victim;
 use super::guests::Guests;
+use super::takeovers::{Ending, Lives};
 use crate::support::disk::Disk;
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
@@ -25,8 +26,7 @@ pub struct Incarnations {
     hosts: Vec<Option<Host>>,
     /// The most memory that one of them held, in KiB.
     pub peak_kib: u64,
-    /// Moments at which a host began to lead, as it wrote them down, and its process.
-    leads: Vec<(String, u32)>,
+    pub lives: Lives,
     /// What must not happen to a host, and did.
     pub faults: Vec<String>,
 }
@@ -39,7 +39,7 @@ impl Incarnations {
             plugins: guests.path().display().to_string(),
             hosts: (0..count).map(|_| None).collect(),
             peak_kib: 0,
-            leads: Vec::new(),
+            lives: Lives::default(),
             faults: Vec::new(),
         }
     }
@@ -65,7 +65,9 @@ impl Incarnations {
             .set("MESHTRACE_MAX_QUEUED_BYTES", "16777216")
             .set("MESHTRACE_STORE_BYTES", "33554432")
             .set("MESHTRACE_MAX_REMEMBERED", "200000");
-        self.hosts[place] = Some(host.start_at_once());
+        let host = host.start_at_once();
+        self.lives.began(host.process.id());
+        self.hosts[place] = Some(host);
     }
 
     /// Starts the next one wherever there is none, or one has ended by itself: which none may.
@@ -127,6 +129,7 @@ impl Incarnations {
         self.look();
         if let Some(host) = &mut self.hosts[place] {
             let _ = (host.process.kill(), host.process.wait());
+            self.lives.ended(host.process.id(), Ending::Killed);
         }
         self.end_of_life(place);
         std::thread::sleep(pause);
@@ -140,6 +143,7 @@ impl Incarnations {
             host.signal(libc::SIGTERM);
             // One that is just starting has not yet said that it takes signals.
             eventually("the host ends", || host.process.try_wait().expect("a process"));
+            self.lives.ended(host.process.id(), Ending::Clean);
         }
         self.end_of_life(place);
     }
@@ -159,13 +163,6 @@ impl Incarnations {
         self.hosts.iter().flatten().map(words).collect::<Vec<_>>().join("\n")
     }
 
-    /// How often the lead went from one host to another, in all lives that have ended.
-    pub fn take_overs(&self) -> u64 {
-        let mut leads = self.leads.clone();
-        leads.sort_unstable();
-        leads.windows(2).filter(|pair| pair[0].1 != pair[1].1).count() as u64
-    }
-
     fn look(&mut self) {
         for host in self.hosts.iter().flatten() {
             let status = fs::read_to_string(Path::new("/proc").join(host.process.id().to_string()).join("status")).unwrap_or_default();
@@ -181,7 +178,9 @@ impl Incarnations {
         let panics = said.lines().filter(|line| line.contains("panicked at") && !line.contains("plugin="));
         self.faults.extend(panics.map(|line| format!("the host panicked: {line}")));
         let leads = said.lines().filter(|line| line.contains(LEADS));
-        self.leads.extend(leads.filter_map(|line| Some((line.split(' ').next()?.to_owned(), host.process.id()))));
+        for since in leads.filter_map(|line| line.split(' ').next()?.parse().ok()) {
+            self.lives.led(host.process.id(), since);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use redis::{Connection, RedisResult};
 
 use super::chance::Chance;
 use super::traces::{Numbered, Sent, span_id};
+use super::trimming::trim;
 use crate::support::redis_server::STREAM;
 
 /// Between two looks at what is due.
@@ -22,6 +23,8 @@ const TICK: Duration = Duration::from_millis(20);
 const CHUNK: usize = 200;
 /// Accepted entries that are looked for when Redis comes back: those of the last minutes.
 const REMEMBERED: usize = 30_000;
+/// Between two times at which the stream is cut to its length, where publishers do that.
+const TRIM_EVERY: Duration = Duration::from_millis(100);
 /// A Redis that does not answer for so long is asked anew.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -45,6 +48,7 @@ struct Orders {
     /// How many times as many traces as usual.
     more: AtomicU64,
     repeated: AtomicU64,
+    trimmed: AtomicU64,
 }
 
 impl Publisher {
@@ -62,6 +66,7 @@ impl Publisher {
             due: BinaryHeap::new(),
             sent: BTreeMap::new(),
             recent: VecDeque::new(),
+            trimmed_at: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("publisher".into()).spawn(move || work.run()).expect("a thread");
         Publisher { orders, thread }
@@ -76,6 +81,11 @@ impl Publisher {
     /// Publishes so many times as much from now on, beside what it always does.
     pub fn publish_more(&self, more: u64) {
         self.orders.more.store(more, Ordering::Relaxed);
+    }
+
+    /// Entries that were trimmed, settled or not.
+    pub fn trimmed(&self) -> u64 {
+        self.orders.trimmed.load(Ordering::Relaxed)
     }
 
     /// Entries that were published again because nobody knows whether Redis has them, or because it has forgotten them.
@@ -99,6 +109,7 @@ struct Work {
     due: BinaryHeap<Due>,
     sent: BTreeMap<String, Sent>,
     recent: VecDeque<(String, usize, usize)>,
+    trimmed_at: Instant,
 }
 
 impl Work {
@@ -125,7 +136,21 @@ impl Work {
             } else if finishing && self.due.is_empty() {
                 return self.sent;
             }
+            self.trim();
             std::thread::sleep(if self.connection.is_some() { TICK } else { 10 * TICK });
+        }
+    }
+
+    /// Now and then, as agents do with every entry.
+    fn trim(&mut self) {
+        let (Some(max_len), Some(connection)) = (self.rate.max_len, &mut self.connection) else { return };
+        if self.trimmed_at.elapsed() < TRIM_EVERY {
+            return;
+        }
+        self.trimmed_at = Instant::now();
+        match trim(connection, max_len) {
+            Ok(entries) => _ = self.orders.trimmed.fetch_add(entries, Ordering::Relaxed),
+            Err(_) => self.connection = None,
         }
     }
 
@@ -157,11 +182,7 @@ impl Work {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let mut pipeline = redis::pipe();
         for (trace, span) in chunk {
-            let add = pipeline.cmd("XADD").arg(STREAM);
-            if let Some(max_len) = self.rate.max_len {
-                add.arg("MAXLEN").arg("~").arg(max_len);
-            }
-            add.arg("*");
+            let add = pipeline.cmd("XADD").arg(STREAM).arg("*");
             for (key, value) in self.traces[*trace].entry(*span) {
                 add.arg(key).arg(value);
             }

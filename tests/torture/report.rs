@@ -3,12 +3,15 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use super::world::End;
 
 /// The row's numbers, each under its name.
 fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
     let End { tally, reckoning, .. } = end;
+    let kills = &tally.kills;
+    let disk_faults = if tally.has_disk { tally.disk_faults.to_string() } else { "left out".into() };
     let number = |number: u64| number.to_string();
     let count = |count: usize| count.to_string();
     vec![
@@ -16,8 +19,11 @@ fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
         ("minutes", minutes.to_string()),
         ("hosts", number(tally.hosts)),
         ("take-overs", number(tally.take_overs)),
+        ("after a kill", seconds(&tally.after_kill)),
+        ("after an end", seconds(&tally.after_end)),
         ("outages", number(tally.outages)),
-        ("kills", number(tally.kills)),
+        ("kills", number(kills.all())),
+        ("starting/reading/exporting", format!("{}/{}/{}", kills.starting, kills.reading, kills.exporting)),
         ("ends", number(tally.terminations)),
         ("restarts of Redis", number(tally.restarts)),
         ("pauses", number(tally.pauses)),
@@ -25,6 +31,7 @@ fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
         ("cuts", number(tally.cuts)),
         ("errors", number(tally.answers)),
         ("refusals", number(tally.refusals)),
+        ("disk faults", disk_faults),
         ("hostile entries", number(tally.hostile)),
         ("published again", number(tally.repeated)),
         ("sent", count(reckoning.sent)),
@@ -34,8 +41,15 @@ fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
         ("dead", count(reckoning.dead)),
         ("trimmed", count(reckoning.trimmed)),
         ("lost", count(reckoning.lost.len())),
+        ("excused", count(reckoning.excused.len())),
         ("peak MiB", number(tally.peak_mib)),
     ]
+}
+
+/// The median and the longest of times in order.
+fn seconds(times: &[Duration]) -> String {
+    let Some(longest) = times.last() else { return "–".into() };
+    format!("{:.1}/{:.1} s", times[times.len() / 2].as_secs_f64(), longest.as_secs_f64())
 }
 
 /// The table of one run, as Markdown.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use redis::streams::{StreamInfoGroupsReply, StreamInfoStreamReply, StreamPendingCountReply};
 use redis::{Commands, Connection};
 
-use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending, undelivered};
+use crate::support::{PATIENCE, eventually};
 
 /// It writes every command down, and never starts the file anew by itself: so its end can be cut off.
 const DURABLE: [&str; 8] =
@@ -23,6 +23,19 @@ pub struct Server {
     pub proxy: Proxy,
     /// Where publishers find it.
     pub port: Arc<AtomicU16>,
+}
+
+/// A Redis that follows another one, and the wire between them.
+pub struct Replica {
+    redis: RedisServer,
+    link: Proxy,
+}
+
+impl Replica {
+    /// Nothing reaches it any more.
+    pub fn fall_behind(&self) {
+        self.link.stall(PATIENCE);
+    }
 }
 
 impl Server {
@@ -61,21 +74,38 @@ impl Server {
         logs.max_by_key(|path| path.metadata().and_then(|about| about.modified()).ok()).expect("a log of commands")
     }
 
-    /// Kills it; a replica goes on, with what had reached it.
-    pub fn fail_over(&mut self) {
-        let replica = RedisServer::start_with(&DURABLE);
-        let mut connection = replica.connect();
+    /// Kills it; a replica goes on, which has missed the last moments.
+    pub fn fail_over(&mut self, lag: Duration) {
+        let replica = self.replicate();
+        replica.fall_behind();
+        std::thread::sleep(lag);
+        self.promote(replica);
+    }
+
+    /// A replica that follows.
+    pub fn replicate(&self) -> Replica {
+        let (redis, link) = (RedisServer::start_with(&DURABLE), Proxy::start_raw(self.redis.port));
+        let mut connection = redis.connect();
         // By command, not by argument: it is no replica any more when it is started again.
-        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(self.redis.port).exec(&mut connection).expect("REPLICAOF");
+        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(link.port).exec(&mut connection).expect("REPLICAOF");
         eventually("the replica follows", || {
             let info: String = redis::cmd("INFO").arg("replication").query(&mut connection).ok()?;
             info.contains("master_link_status:up").then_some(())
         });
+        Replica { redis, link }
+    }
+
+    /// Kills it; this replica goes on, with what had reached it.
+    pub fn promote(&mut self, replica: Replica) {
         self.redis.kill();
+        let Replica { redis, link } = replica;
+        let mut connection = redis.connect();
         redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut connection).expect("REPLICAOF");
+        // What was on its way comes too late.
+        drop(link);
         let role: (String, redis::Value, redis::Value) = redis::cmd("ROLE").query(&mut connection).expect("ROLE");
         assert_eq!(role.0, "master", "the replica has been promoted");
-        self.redis = replica;
+        self.redis = redis;
         self.port.store(self.redis.port, Ordering::Relaxed);
         self.proxy.lead_to(self.redis.port);
     }
@@ -154,7 +184,7 @@ impl Server {
 }
 
 /// The two numbers of an entry's id.
-fn in_order(id: &str) -> (u64, u64) {
+pub fn in_order(id: &str) -> (u64, u64) {
     let (time, number) = id.split_once('-').expect("an id");
     (time.parse().expect("a time"), number.parse().expect("a number"))
 }

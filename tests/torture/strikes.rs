@@ -35,9 +35,19 @@ impl World {
                 std::thread::sleep(time);
                 self.guests.set_mood(Mood::Takes);
             }
+            Fault::FilterMood(mood, time) => {
+                self.tally.refusals += 1;
+                self.guests.set_filter_mood(mood);
+                std::thread::sleep(time);
+                self.guests.set_filter_mood(Mood::Takes);
+            }
             Fault::Swap => {
                 self.tally.swaps += 1;
                 self.guests.swap();
+            }
+            Fault::SwapFilter => {
+                self.tally.swaps += 1;
+                self.guests.swap_filter();
             }
             Fault::SwapForNonsense(time) => {
                 // A plugin that cannot be loaded stops a start, as it should.
@@ -49,7 +59,7 @@ impl World {
             Fault::SealDisk(time) => self.sicken(time, Disk::seal),
             Fault::SlowDisk(each, times) => {
                 if let Some(slowness) = self.disk.slow(each, times) {
-                    self.tally.refusals += 1;
+                    self.tally.disk_faults += 1;
                     slowness.wait();
                 }
             }
@@ -60,8 +70,6 @@ impl World {
     fn strike_redis(&mut self, fault: &Fault) {
         let (server, tally) = (&mut self.server, &mut self.tally);
         match *fault {
-            // Nobody can tell then what was trimmed and what was forgotten.
-            Fault::CutPower(_) | Fault::FailOver if self.is_trimming => {}
             Fault::RestartRedis(down) => {
                 tally.restarts += 1;
                 server.restart(down);
@@ -70,9 +78,9 @@ impl World {
                 tally.restarts += 1;
                 server.cut_power(lost);
             }
-            Fault::FailOver => {
+            Fault::FailOver(lag) => {
                 tally.restarts += 1;
-                server.fail_over();
+                server.fail_over(lag);
             }
             Fault::PauseRedis(time, by_signal) => {
                 tally.pauses += 1;
@@ -99,29 +107,26 @@ impl World {
     }
 
     fn kill(&mut self, victim: Victim, stage: Stage, pause: Duration) {
-        self.tally.kills += 1;
-        match stage {
-            Stage::Anywhere => {}
+        // Whom to kill is found out before: the moment is short.
+        let place = self.hosts.place_of(victim);
+        let has_come = match stage {
+            Stage::Anywhere => true,
             Stage::Starting => {
-                let place = self.hosts.place_of(victim);
                 self.hosts.kill(place, Duration::ZERO);
-                self.tally.kills += 1;
+                self.tally.kills.count(Stage::Anywhere);
                 std::thread::sleep(pause / 3);
-                return self.hosts.kill(place, pause);
+                true
             }
             Stage::Reading => {
                 let mut connection = self.server.connect();
-                until(|| pending(&mut connection, GROUP) > 0);
+                until(|| pending(&mut connection, GROUP) > 0)
             }
             Stage::Exporting => {
-                // Whom to kill is found out before: the moment is short.
-                let place = self.hosts.place_of(victim);
                 let before = self.guests.written("ledger");
-                until(|| self.guests.written("ledger") > before);
-                return self.hosts.kill(place, pause);
+                until(|| self.guests.written("ledger") > before)
             }
-        }
-        let place = self.hosts.place_of(victim);
+        };
+        self.tally.kills.count(if has_come { stage } else { Stage::Anywhere });
         self.hosts.kill(place, pause);
     }
 
@@ -129,17 +134,21 @@ impl World {
         // A directory that cannot be written stops a start, as it should.
         self.hosts.wait_until_running(PATIENCE);
         if how(&self.disk) {
-            self.tally.refusals += 1;
+            self.tally.disk_faults += 1;
             std::thread::sleep(time);
             self.disk.heal();
         }
     }
 }
 
-/// Waits for a moment that may not come.
-fn until(mut condition: impl FnMut() -> bool) {
+/// Waits for a moment that may not come; says if it has.
+fn until(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while !condition() && start.elapsed() < STAGE_WAIT {
+    while start.elapsed() < STAGE_WAIT {
+        if condition() {
+            return true;
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
+    false
 }

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use redis::Commands;
+use redis::{Commands, Connection, Value};
 
 use super::books::Books;
 use super::chance::Chance;
+use super::faults::Stage;
 use super::guests::Guests;
 use super::hostile::{self, Attacker};
 use super::incarnations::Incarnations;
 use super::publisher::{Publisher, Rate};
 use super::reckoning::Reckoning;
 use super::server::Server;
+use super::takeovers::Ending;
 use super::traces::Sent;
+use super::trimming::Trimmed;
 use crate::support::disk::Disk;
-use crate::support::redis_server::{GROUP, STREAM, configure, pending};
+use crate::support::eventually;
+use crate::support::redis_server::{DEAD, GROUP, STREAM, configure, pending};
 
 /// The longest that a host may take to read again when everything is well, and to have done with what is left at the end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
@@ -24,6 +28,31 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 const FLOOD_CHUNK: usize = 1_000;
 const FLOOD_BACKLOG: u64 = 20_000;
 
+/// Kills by the stage of the host's work at which they came. One that waited for its stage in vain came anywhere.
+#[derive(Debug, Default, Clone)]
+pub struct Kills {
+    pub anywhere: u64,
+    pub starting: u64,
+    pub reading: u64,
+    pub exporting: u64,
+}
+
+impl Kills {
+    pub fn count(&mut self, stage: Stage) {
+        let kills = match stage {
+            Stage::Anywhere => &mut self.anywhere,
+            Stage::Starting => &mut self.starting,
+            Stage::Reading => &mut self.reading,
+            Stage::Exporting => &mut self.exporting,
+        };
+        *kills += 1;
+    }
+
+    pub fn all(&self) -> u64 {
+        self.anywhere + self.starting + self.reading + self.exporting
+    }
+}
+
 /// How often things went wrong.
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
@@ -31,9 +60,12 @@ pub struct Tally {
     pub hosts: u64,
     /// How often the lead went from one host to another.
     pub take_overs: u64,
+    /// How long nobody led after a leader was killed, and after one had ended, until a host led that had stood by.
+    pub after_kill: Vec<Duration>,
+    pub after_end: Vec<Duration>,
     /// Exporters that were down for minutes.
     pub outages: u64,
-    pub kills: u64,
+    pub kills: Kills,
     /// Hosts that were asked to end.
     pub terminations: u64,
     /// Restarts of Redis, with and without its last moments, and changes to its replica.
@@ -45,11 +77,17 @@ pub struct Tally {
     pub cuts: u64,
     /// Commands that were answered with an error in the server's place.
     pub answers: u64,
-    /// Moods of the exporter, and faults of the disk.
+    /// Moods of the exporter and of the filter, and a Redis without memory.
     pub refusals: u64,
+    /// A full, read-only or slow disk.
+    pub disk_faults: u64,
+    /// Whether there can be any: not everybody may mount a file system.
+    pub has_disk: bool,
     pub hostile: u64,
     /// Entries that were published again, because nobody knew whether Redis had them, or because it had forgotten them.
     pub repeated: u64,
+    /// Entries that publishers let go of, settled or not.
+    pub trimmed: u64,
     pub peak_mib: u64,
 }
 
@@ -63,7 +101,6 @@ pub struct World {
     /// Both are there until the end.
     pub(super) senders: Option<(Publisher, Attacker)>,
     pub(super) tally: Tally,
-    pub(super) is_trimming: bool,
 }
 
 /// How a run ended.
@@ -91,13 +128,12 @@ impl World {
             hosts,
             books: Books::of(&["ledger", "moody", "json"]),
             tally: Tally::default(),
-            is_trimming: rate.max_len.is_some(),
         }
     }
 
     /// Hosts that have been killed so far.
     pub fn kills(&self) -> u64 {
-        self.tally.kills
+        self.tally.kills.all()
     }
 
     /// What must not happen, and did.
@@ -110,7 +146,8 @@ impl World {
         let mut connection = self.server.connect();
         // Redis is not what is tried here.
         configure(&mut connection, "appendonly", "no");
-        let mut published = 0;
+        self.attack_with_monster(&mut connection);
+        let mut published = 1;
         while published < count && self.faults().is_empty() {
             let mut entries = Vec::new();
             while entries.len() < FLOOD_CHUNK {
@@ -126,6 +163,22 @@ impl World {
             self.server.forget_settled(&mut connection);
         }
         self.tally.hostile += published;
+    }
+
+    /// Publishes an entry of fifty megabytes. It is to become a dead letter without its fields, and to be counted as too large.
+    fn attack_with_monster(&mut self, connection: &mut Connection) {
+        let monster = hostile::publish_one(connection, &hostile::monster()).expect("XADD");
+        let buried = eventually("the entry of fifty megabytes is a dead letter", || {
+            let letters: Vec<(String, BTreeMap<String, Value>)> = connection.xrevrange_count(DEAD, "+", "-", 1_000).ok()?;
+            let text = |letter: &BTreeMap<String, Value>, name: &str| redis::from_redis_value::<String>(letter.get(name)?.clone()).ok();
+            let letter = letters.into_iter().find(|(_, letter)| text(letter, "dead:entry").as_deref() == Some(&monster))?.1;
+            Some((text(&letter, "dead:reason"), letter.contains_key("payload")))
+        });
+        let metrics = self.hosts.leader().expect("it leads").get("/metrics").body;
+        let is_unread = buried.0.as_ref().is_some_and(|reason| reason.contains("its fields were not read"));
+        assert!(is_unread && !buried.1, "{buried:?}");
+        let counted = metrics.lines().find(|line| line.contains("entries_rejected") && line.contains("reason=\"too_large\""));
+        assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{counted:?}");
     }
 
     /// Sees that there is a host, and reads what can be read by now.
@@ -157,7 +210,7 @@ impl World {
         self.breathe();
         let (publisher, attacker) = self.senders.take().expect("they end once");
         self.tally.hostile += attacker.finish();
-        self.tally.repeated = publisher.repeated();
+        (self.tally.repeated, self.tally.trimmed) = (publisher.repeated(), publisher.trimmed());
         let sent = publisher.finish();
         let start = Instant::now();
         while !self.server.is_settled() && start.elapsed() < PATIENCE {
@@ -179,19 +232,18 @@ impl World {
         for name in ["ledger", "moody"] {
             self.guests.books(name).iter().for_each(|book| self.books.read_ledger(name, book));
         }
-        self.guests.books("sieve").iter().for_each(|book| self.books.read_dropped(book));
-        let is_gone = |entry: &str| {
-            let mut connection = self.server.connect();
-            let found: redis::streams::StreamRangeReply = connection.xrange(STREAM, entry, entry).expect("XRANGE");
-            found.ids.is_empty()
-        };
-        let reckoning = Reckoning::of(sent, &self.books, |entry| self.is_trimming && is_gone(entry));
+        self.guests.books("sieve").iter().for_each(|book| self.books.read_decisions(book));
+        let trimmed = Trimmed::read(&mut connection);
+        let reckoning = Reckoning::of(sent, &self.books, |entry| trimmed.has(entry));
         let mut faults = std::mem::take(&mut self.hosts.faults);
         faults.extend(self.books.broken.iter().map(|line| format!("the json exporter left a line that is none: {line}")));
         let Tally { cuts, .. } = self.tally;
         let tally = Tally {
             hosts: self.hosts.count() as u64,
-            take_overs: self.hosts.take_overs(),
+            has_disk: self.disk.is_own(),
+            take_overs: self.hosts.lives.take_overs(),
+            after_kill: self.hosts.lives.gaps(Ending::Killed),
+            after_end: self.hosts.lives.gaps(Ending::Clean),
             cuts: cuts + self.server.proxy.cut(),
             answers: self.server.proxy.answered(),
             peak_mib: self.hosts.peak_kib / 1_024,

@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Settles until `settlements` ends. Nothing is given up: what Redis does not take now is tried again, and what is not settled when this ends is
 /// still pending. Only what was read under a leadership that has ended is thrown away: whoever leads now reads it again.
 pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlement>) {
-    let mut link = Link { shared, connection: None };
+    let mut link = Link { shared, connection: None, refusal: None };
     let mut refused: Vec<Settlement> = Vec::new();
     let mut retry_at = Instant::now();
     loop {
@@ -106,6 +106,8 @@ fn trace_of(settlement: &Settlement) -> Option<&Trace> {
 struct Link<'a> {
     shared: &'a Shared,
     connection: Option<MultiplexedConnection>,
+    /// What the status says of dead letters that were refused.
+    refusal: Option<String>,
 }
 
 impl Link<'_> {
@@ -189,11 +191,15 @@ impl Link<'_> {
                 let lost = error.is_io_error() || error.is_unrecoverable_error();
                 let error = self.shared.connector.explain(&error);
                 tracing::debug!(error, "a dead letter was refused");
-                self.shared.status.set_error(format!("dead letters are refused: {error}"));
+                let error = format!("dead letters are refused: {error}");
+                self.shared.status.set_error(error.clone());
+                self.refusal = Some(error);
                 if lost {
                     self.connection = None;
                 }
                 refused.push(settlement);
+            } else if let Some(refusal) = self.refusal.take() {
+                self.shared.status.clear_error(&refusal);
             }
         }
         refused
