@@ -5,6 +5,7 @@ mod fencing;
 mod forgetting;
 mod journalling;
 mod large;
+mod refusing;
 mod server;
 mod trimmed;
 
