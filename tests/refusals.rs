@@ -2,9 +2,11 @@
 
 use crate::support::events::{assert_whole, numbered_traces, publish};
 use crate::support::eventually;
+use crate::support::foreign::read_and_leave;
 use crate::support::host::{Host, HostBuilder};
 use crate::support::load::Load;
-use crate::support::redis_server::{GROUP, RedisServer, STREAM, pending, wait_until_settled};
+use crate::support::redis_server::{DEAD, GROUP, RedisServer, STREAM, consumers, pending, wait_until_settled};
+use redis::Commands;
 
 /// Scenario: the group is removed while traces come in; when all is settled, the stream is removed with all that belongs to it, and traces come again.
 /// Guarantees: the group is made again, and every trace comes out with exactly its spans; nothing stays pending.
@@ -108,4 +110,79 @@ fn what_redis_refuses_for_a_while_is_told_and_waited_for() {
         eventually("there is no error any more", || host.consumer("last_error").is_empty().then_some(()));
     }
     assert_whole(&host.json_files(), &ids);
+}
+
+/// The arguments of the documented `ACL SETUSER`.
+fn documented_user() -> Vec<&'static str> {
+    let standby = include_str!("../docs/STANDBY.md");
+    let from = standby.find("ACL SETUSER meshtrace ").expect("the documented user");
+    standby[from..].split("```").next().expect("its end").split_whitespace().skip(1).collect()
+}
+
+/// Scenario: the host may do what is documented that it needs, and nothing else; a consumer that is gone has left entries pending, one of them is no span
+/// event, and the stream is trimmed.
+/// Guarantees: every trace comes out, the dead letter is written, the stray consumer is cleared away, how far all is settled is written down; Redis
+/// refuses nothing, neither to the host nor to `meshtrace dead`.
+#[test]
+fn what_is_documented_to_be_needed_of_redis_is_enough() {
+    let mut redis = RedisServer::start();
+    let mut admin = redis.connect();
+    redis::cmd("ACL").arg(documented_user()).exec(&mut admin).expect("ACL SETUSER");
+    let (ids, entries) = numbered_traces(20);
+    crate::support::redis_server::make_group(&mut admin);
+    publish(&mut admin, STREAM, &entries[..30]);
+    admin.xadd::<_, _, _, _, String>(STREAM, "*", &[("no", "event")]).expect("XADD");
+    publish(&mut admin, STREAM, &entries[30..59]);
+    assert_eq!(read_and_leave(&redis, "meshtrace-gone-1", 40).len(), 40);
+    redis.path = format!("meshtrace:PASSWORD@127.0.0.1:{}/", redis.port);
+    let mut host = HostBuilder::new(&redis.url()).set("MCP_MESH_TRACE_RETENTION", "1h").start();
+    host.wait_for_exports(ids.len() as u64);
+    wait_until_settled(&mut admin, GROUP);
+    assert_eq!(admin.xlen::<_, usize>(DEAD).expect("XLEN"), 1);
+    // It was paused where it had asked for more, and goes on, and ends.
+    let mut straying = redis::pipe();
+    straying.atomic().xadd(STREAM, "*", &entries[59]);
+    straying.cmd("XREADGROUP").arg("GROUP").arg(GROUP).arg("meshtrace-gone-2").arg("STREAMS").arg(STREAM).arg(">");
+    straying.exec(&mut admin).expect("it is given something");
+    eventually("consumers that are gone are cleared away", || (consumers(&mut admin).len() == 1).then_some(()));
+    wait_until_settled(&mut admin, GROUP);
+    eventually("how far all is settled is written down", || {
+        admin.exists::<_, bool>(format!("{{{STREAM}}}:settled:{GROUP}")).expect("EXISTS").then_some(())
+    });
+    assert_whole(&host.json_files(), &ids);
+    let retried = HostBuilder::new(&redis.url()).arguments(&["dead", "retry", "--all"]).ended();
+    assert!(retried.success, "{}", retried.stderr);
+    eventually("it is a dead letter again", || (host.counted("entries_dead") == 2).then_some(()));
+    let dropped = HostBuilder::new(&redis.url()).arguments(&["dead", "drop", "--all", "--yes"]).ended();
+    assert!(dropped.success, "{}", dropped.stderr);
+    assert!(host.terminate().success());
+    let refused: Vec<redis::Value> = redis::cmd("ACL").arg("LOG").query(&mut admin).expect("ACL LOG");
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(!host.stderr().contains("refuses"), "{}", host.stderr());
+}
+
+/// Scenario: the host may not ask what it looks at every five seconds.
+/// Guarantees: the log says once what is not done; what comes after it is done all the same.
+#[test]
+fn a_part_of_the_upkeep_that_is_refused_stops_no_other() {
+    let mut redis = RedisServer::start();
+    let mut admin = redis.connect();
+    redis::cmd("ACL").arg(documented_user()).arg("-exists").exec(&mut admin).expect("ACL SETUSER");
+    let (ids, entries) = numbered_traces(5);
+    redis.path = format!("meshtrace:PASSWORD@127.0.0.1:{}/", redis.port);
+    let host = HostBuilder::new(&redis.url()).start();
+    publish(&mut admin, STREAM, &entries);
+    host.wait_for_exports(ids.len() as u64);
+    eventually("how far all is settled is written down", || {
+        admin.exists::<_, bool>(format!("{{{STREAM}}}:settled:{GROUP}")).expect("EXISTS").then_some(())
+    });
+    let said = "how long the log can wait is not known until it takes it";
+    eventually("what is refused is told", || host.stderr().contains(said).then_some(()));
+    eventually("the journal is looked at again and again", || {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut admin).expect("INFO");
+        let set =
+            stats.lines().find_map(|line| line.strip_prefix("cmdstat_xinfo|consumers:calls=")).and_then(|rest| rest.split(',').next());
+        set.and_then(|calls| calls.parse::<u32>().ok()).filter(|calls| *calls >= 4)
+    });
+    assert_eq!(host.stderr().matches(said).count(), 1);
 }

@@ -104,7 +104,11 @@ struct Consumer<'a> {
     entries_read: u64,
     entries_acknowledged: u64,
     entries_dead: u64,
+    /// While they were pending.
     entries_trimmed: u64,
+    entries_trimmed_unread: u64,
+    dead_letters_left: u64,
+    dead_letters_lost: u64,
     entries_refused: u64,
     disconnects: u64,
     /// Thrown away, because another host had taken the lead.
@@ -131,6 +135,9 @@ impl<'a> Consumer<'a> {
             entries_acknowledged: source.entries_acknowledged,
             entries_dead: source.entries_dead,
             entries_trimmed: source.entries_trimmed,
+            entries_trimmed_unread: source.entries_trimmed_unread,
+            dead_letters_left: source.dead_letters_left,
+            dead_letters_lost: source.dead_letters_lost,
             entries_refused: source.entries_refused,
             disconnects: source.disconnects,
             settlements_fenced: source.settlements_fenced,

@@ -98,6 +98,12 @@ pub struct SourceStatus {
     pub entries_dead: AtomicU64,
     /// Pending entries that the log no longer held when they were to be read again.
     pub entries_trimmed: AtomicU64,
+    /// Entries that the log let go of before anybody had read them.
+    pub entries_trimmed_unread: AtomicU64,
+    /// Dead letters left pending in the log, because too many waited to be written; they are read again when those are through.
+    pub dead_letters_left: AtomicU64,
+    /// Dead letters that were pushed out of their stream by later ones.
+    pub dead_letters_lost: AtomicU64,
     /// Connections lost, on which entries were read; attempts to make one are not counted.
     pub disconnects: AtomicU64,
     /// Settlements of trace parts that were thrown away on their way back, because another host had taken the lead since their entries were read: that one reads them again.
@@ -159,6 +165,12 @@ pub struct StatusSnapshot {
     pub entries_dead: u64,
     /// Pending entries found trimmed since the start.
     pub entries_trimmed: u64,
+    /// Entries trimmed before anybody had read them, since the start.
+    pub entries_trimmed_unread: u64,
+    /// Dead letters left pending in the log since the start, because too many waited to be written.
+    pub dead_letters_left: u64,
+    /// Dead letters pushed out of their stream by later ones, since the start.
+    pub dead_letters_lost: u64,
     /// Connections lost since the start; attempts to make one are not counted.
     pub disconnects: u64,
     /// Trace parts and their settlements thrown away since the start, because another host had taken the lead.
@@ -259,6 +271,9 @@ impl SourceStatus {
             entries_acknowledged: count(&self.entries_acknowledged),
             entries_dead: count(&self.entries_dead),
             entries_trimmed: count(&self.entries_trimmed),
+            entries_trimmed_unread: count(&self.entries_trimmed_unread),
+            dead_letters_left: count(&self.dead_letters_left),
+            dead_letters_lost: count(&self.dead_letters_lost),
             disconnects: count(&self.disconnects),
             settlements_fenced: count(&self.settlements_fenced) + self.leadership.thrown_away(),
             settlements_unjournalled: count(&self.settlements_unjournalled),

@@ -16,6 +16,9 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         entries_acknowledged,
         entries_dead,
         entries_trimmed,
+        entries_trimmed_unread,
+        dead_letters_left,
+        dead_letters_lost,
         disconnects,
         entries_refused,
         connections_refused,
@@ -57,7 +60,12 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         ("meshtrace_entries_read", "Entries read.", entries_read),
         ("meshtrace_entries_acknowledged", "Entries acknowledged, dead letters among them.", entries_acknowledged),
         ("meshtrace_entries_dead", "Entries moved to the dead-letter stream.", entries_dead),
-        ("meshtrace_entries_trimmed", "Pending entries that the log no longer held.", entries_trimmed),
+        (
+            "meshtrace_dead_letters_left",
+            "Dead letters left pending in the log, because too many waited to be written; read again when those are through.",
+            dead_letters_left,
+        ),
+        ("meshtrace_dead_letters_lost", "Dead letters pushed out of their stream by later ones.", dead_letters_lost),
         ("meshtrace_entries_refused", "Entries that the embedded listener refused, because it held as much as it may.", entries_refused),
         (
             "meshtrace_connections_refused",
@@ -70,6 +78,11 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         ("meshtrace_disconnects", "Connections to the log that were lost.", disconnects),
     ] {
         text.counter(name, help).count(&[], *count);
+    }
+    let help = "Entries that the log let go of before they were acknowledged: pending ones, or such as nobody had read.";
+    let mut trimmed = text.counter("meshtrace_entries_trimmed", help);
+    for (were, count) in [("pending", entries_trimmed), ("unread", entries_trimmed_unread)] {
+        trimmed.count(&[("were", were)], *count);
     }
 }
 

@@ -219,6 +219,8 @@ pub(super) struct Backlog {
     pub lag: Option<u64>,
     /// Entries that it has handed out and that are not acknowledged.
     pub pending: Option<u64>,
+    /// Entries that it was ever given, or has been made behind; `None` when the server does not know.
+    pub given: Option<u64>,
 }
 
 /// How far the group called `name` is behind, by a reply to `XINFO GROUPS`.
@@ -227,6 +229,7 @@ pub(super) fn backlog(groups: &Value, name: &str) -> Backlog {
     Backlog {
         lag: count("lag"),
         pending: count("pending"),
+        given: count("entries-read"),
     }
 }
 

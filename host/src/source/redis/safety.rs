@@ -1,35 +1,54 @@
 //! How long the log can still wait. Redis lets go of entries: publishers cut the stream to a length, whether or not anybody has read what goes. A host that
 //! runs is not harmed by it, since it holds what it has read; one that is killed cannot read it again.
 //!
+//! What goes before anybody has read it is gone for good: `unread` counts it.
+//!
 //! So it is said beforehand how many entries, and seconds, are left until the oldest entry that is not acknowledged goes.
 
+mod unread;
+
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
+use redis::{RedisResult, Script, Value};
 
+use super::dead::DEAD_MAX;
 use super::reply::{EntryId, items, number, time_ms};
 use super::{Shared, group};
 use crate::source::{RestartSafety, SourceState};
+use unread::{Gone, Unread};
 
 /// Between two lines of the log about the same.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// A pace that was higher is forgotten by a tenth with each look: bursts come again.
 const FORGET: f64 = 0.9;
 
-/// Length, first id, last id and entries ever added (-1: the server does not say), without the entries that `XINFO STREAM` shows: they may be large.
-const LOOK: &str = r"
-local found = { 0, '', '', -1 }
+/// All that is seen at one moment: the server's time, length, first id, last id and entries ever added (-1: the server does not say), the groups, and
+/// what is pending. Not the entries that `XINFO STREAM` shows: they may be large.
+static LOOK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local found = { redis.call('TIME'), 0, '', '', -1, {}, {} }
 if redis.call('EXISTS', KEYS[1]) == 0 then return found end
 local about = redis.call('XINFO', 'STREAM', KEYS[1])
 for at = 1, #about, 2 do
   local key, value = about[at], about[at + 1]
-  if key == 'length' then found[1] = value
-  elseif key == 'first-entry' and value then found[2] = value[1]
-  elseif key == 'last-generated-id' then found[3] = value
-  elseif key == 'entries-added' then found[4] = value end
+  if key == 'length' then found[2] = value
+  elseif key == 'first-entry' and value then found[3] = value[1]
+  elseif key == 'last-generated-id' then found[4] = value
+  elseif key == 'entries-added' then found[5] = value end
 end
-return found";
+found[6] = redis.call('XINFO', 'GROUPS', KEYS[1])
+for _, group in ipairs(found[6]) do
+  for at = 1, #group, 2 do
+    if group[at] == 'name' and group[at + 1] == ARGV[1] then found[7] = redis.call('XPENDING', KEYS[1], ARGV[1]) end
+  end
+end
+return found",
+    )
+});
 
 /// What is seen of the log at one moment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +59,10 @@ struct View {
     last: EntryId,
     /// Entries that were ever added.
     added: Option<u64>,
+    /// Entries that the group was ever given, as the server counts them.
+    given: Option<u64>,
+    /// The last entry that it was given.
+    delivered: EntryId,
     /// Entries that nobody has been given; `None`: the server does not say.
     lag: Option<u64>,
     /// Entries that were given and are not acknowledged.
@@ -58,6 +81,9 @@ pub(super) struct Safety {
     cut_at: Option<u64>,
     /// At the last look.
     entries_read: Option<u64>,
+    unread: Unread,
+    /// Dead letters that had been pushed out when that was last told.
+    letters_lost: u64,
     told: Told,
 }
 
@@ -66,9 +92,24 @@ pub(super) struct Safety {
 struct Told {
     standstill: Option<Instant>,
     close: Option<Instant>,
+    gone: Option<Instant>,
+    lost: Option<Instant>,
 }
 
 impl Safety {
+    /// Says so when dead letters have been pushed out of their stream.
+    pub fn tell_lost_letters(&mut self, shared: &Shared) {
+        let lost = shared.status.dead_letters_lost.load(Ordering::Relaxed);
+        if lost > self.letters_lost && due(&mut self.told.lost, Instant::now()) {
+            tracing::warn!(
+                letters = lost - self.letters_lost,
+                stream = shared.dead_stream,
+                "dead letters were pushed out by later ones and are lost: the stream keeps about {DEAD_MAX}; meshtrace dead list says what fills it, dead drop makes room"
+            );
+            self.letters_lost = lost;
+        }
+    }
+
     /// Looks at the log, notes how far we are behind and how long it can wait, and says so when that is not long, or when nothing is read. `trimmed`: we have just done so ourselves.
     pub async fn look(&mut self, shared: &Shared, connection: &mut MultiplexedConnection, trimmed: bool) -> RedisResult<()> {
         let Some(view) = view(shared, connection).await? else { return Ok(()) };
@@ -80,7 +121,27 @@ impl Safety {
         shared.status.set_backlog(view.lag, Some(view.pending));
         shared.status.set_restart_safety(safety);
         self.tell(shared, safety, view, now);
+        self.tell_gone(shared, view, now);
         Ok(())
+    }
+
+    /// Counts what is gone unread, and says so.
+    fn tell_gone(&mut self, shared: &Shared, view: View, now: Instant) {
+        let entries = match self.unread.look(&view) {
+            Gone::Nothing => return,
+            Gone::Entries(entries) => {
+                shared.status.entries_trimmed_unread.fetch_add(entries, Ordering::Relaxed);
+                entries.to_string()
+            }
+            Gone::Unknown => "an unknown number".to_owned(),
+        };
+        if due(&mut self.told.gone, now) {
+            tracing::error!(
+                entries,
+                counted = shared.status.entries_trimmed_unread.load(Ordering::Relaxed),
+                "entries that nobody had read have been trimmed from the stream: their spans are lost. A larger MCP_MESH_TRACE_STREAM_MAXLEN on the agents makes the stream longer"
+            );
+        }
     }
 
     fn note(&mut self, view: View, now: Instant, max_len: u64, retention: Duration) -> Option<RestartSafety> {
@@ -167,28 +228,22 @@ fn ahead(view: &View, oldest: EntryId) -> u64 {
 
 /// `None` while there is no such stream or group.
 async fn view(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<Option<View>> {
-    let mut asking = redis::pipe();
-    asking.cmd("TIME");
-    asking.cmd("EVAL").arg(LOOK).arg(1).arg(&shared.stream);
-    asking.cmd("XINFO").arg("GROUPS").arg(&shared.stream);
-    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
-    let asked: RedisResult<(Value, Value, Value, Value)> = asking.query_async(connection).await;
-    let (time, stream, groups, pending) = match asked {
-        Err(error) if group::is_missing(&error) => return Ok(None),
-        other => other?,
-    };
-    let parts = items(&stream);
-    let Some(delivered) = group::last_delivered(&groups, &shared.group) else { return Ok(None) };
-    let last = parts.get(2).and_then(EntryId::of).unwrap_or_default();
-    let pending = items(&pending);
+    let seen: Value = LOOK.key(&shared.stream).arg(&shared.group).invoke_async(connection).await?;
+    let parts = items(&seen);
+    let (Some(groups), Some(time)) = (parts.get(5), parts.first()) else { return Ok(None) };
+    let Some(delivered) = group::last_delivered(groups, &shared.group) else { return Ok(None) };
+    let last = parts.get(3).and_then(EntryId::of).unwrap_or_default();
+    let pending = parts.get(6).map_or(&[][..], items);
     let undelivered = (delivered < last).then_some(delivered);
-    let backlog = group::backlog(&groups, &shared.group);
+    let backlog = group::backlog(groups, &shared.group);
     Ok(Some(View {
-        now_ms: time_ms(&time).unwrap_or(0),
-        length: parts.first().and_then(number).unwrap_or(0),
-        first: parts.get(1).and_then(EntryId::of).unwrap_or_default(),
+        now_ms: time_ms(time).unwrap_or(0),
+        length: parts.get(1).and_then(number).unwrap_or(0),
+        first: parts.get(2).and_then(EntryId::of).unwrap_or_default(),
         last,
-        added: parts.get(3).and_then(number),
+        added: parts.get(4).and_then(number),
+        given: backlog.given,
+        delivered,
         // Before 7.2 a server that was restarted counts wrongly; that everything was given it knows.
         lag: undelivered.map_or(Some(0), |_| backlog.lag),
         pending: backlog.pending.unwrap_or(0),
@@ -215,6 +270,8 @@ mod tests {
             first: id(now_ms - length),
             last: id(now_ms),
             added: Some(now_ms),
+            given: Some(now_ms),
+            delivered: id(now_ms),
             lag: Some(0),
             pending: behind,
             oldest: (behind > 0).then(|| id(now_ms - behind)),

@@ -1,10 +1,13 @@
 //! Receipts back to Redis: acknowledging and journalling, and the dead-letter stream.
 
+mod refused;
+
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{RedisError, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -12,31 +15,32 @@ use super::fence::{self, Fenced};
 use super::journal::Lines;
 use super::lease::Term;
 use super::{Shared, dead};
-use crate::model::Trace;
 use crate::source::{Fate, Settlement};
+use refused::Refused;
 
 /// Receipts of whole traces are gathered up to about this many for one command.
 const ACK_BATCH: usize = 1_000;
 /// How often a dead letter that Redis refused is tried again. Its entries stay pending meanwhile.
 const DEAD_RETRY: Duration = Duration::from_secs(2);
-/// Dead letters that wait for Redis to take them, at most.
-const REFUSED_MAX: usize = 10_000;
-/// Bytes of traces that these hold, at most. Further ones are written as the log has them by then: a Redis that refuses dead letters mostly refuses new
-/// entries too, and then nothing is trimmed from the log.
-const REFUSED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Dead letters that are refused in one round before the others have to wait for the next.
+const REFUSALS_MAX: usize = 10;
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Settles until `settlements` ends. Nothing is given up: what Redis does not take now is tried again, and what is not settled when this ends is
 /// still pending. Only what was read under a leadership that has ended is thrown away: whoever leads now reads it again.
 pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlement>) {
     let mut link = Link { shared, connection: None, refusal: None };
-    let mut refused: Vec<Settlement> = Vec::new();
+    let mut refused = Refused::default();
     let mut retry_at = Instant::now();
     loop {
         let first = tokio::select! {
             settlement = settlements.recv() => settlement,
             () = sleep_until(retry_at), if !refused.is_empty() => {
-                refused = link.bury_all(std::mem::take(&mut refused)).await;
+                let left = link.bury_all(refused.take()).await;
+                keep(shared, &mut refused, left);
+                if let Some(epoch) = refused.left_behind() {
+                    read_again(shared, epoch);
+                }
                 retry_at = Instant::now() + DEAD_RETRY;
                 continue;
             }
@@ -45,12 +49,12 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
         let (done, dead) = gather(first, &mut settlements);
         link.acknowledge(done).await;
         if !dead.is_empty() {
-            let left = link.bury_all(dead).await;
+            let left = link.bury_all(dead.into()).await;
             if refused.is_empty() && !left.is_empty() {
                 tracing::warn!("Redis refuses dead letters; their entries stay pending, and they are tried again");
                 retry_at = Instant::now() + DEAD_RETRY;
             }
-            keep(&mut refused, left);
+            keep(shared, &mut refused, left);
         }
     }
     if !refused.is_empty() {
@@ -78,29 +82,31 @@ fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (V
     (done, dead)
 }
 
-/// Keeps dead letters for another try; beyond a bound they are left to the next start, which reads their entries again.
-fn keep(refused: &mut Vec<Settlement>, more: Vec<Settlement>) {
-    let room = REFUSED_MAX.saturating_sub(refused.len());
-    if more.len() > room {
-        tracing::warn!(left = more.len() - room, "too many dead letters wait for Redis; further ones stay pending until the next start");
-    }
-    let mut held_bytes: usize = refused.iter().filter_map(trace_of).map(|trace| trace.bytes()).sum();
-    for mut settlement in more.into_iter().take(room) {
-        held_bytes += trace_of(&settlement).map_or(0, |trace| trace.bytes());
-        if let Fate::Dead { trace: trace @ Some(_), .. } = &mut settlement.fate
-            && held_bytes > REFUSED_BYTES_MAX
-        {
-            held_bytes -= trace.take().map_or(0, |trace| trace.bytes());
-        }
-        refused.push(settlement);
+/// Keeps dead letters for another try. Those that there is no room for stay pending until the others are through.
+fn keep(shared: &Shared, refused: &mut Refused, more: VecDeque<Settlement>) {
+    let left = refused.keep(more);
+    if left > 0 {
+        shared.status.dead_letters_left.fetch_add(left, Ordering::Relaxed);
+        tracing::warn!(left, "too many dead letters wait for Redis; further ones stay pending, and are read again when it has taken those");
     }
 }
 
-fn trace_of(settlement: &Settlement) -> Option<&Trace> {
-    match &settlement.fate {
-        Fate::Dead { trace, .. } => trace.as_deref(),
-        Fate::Delivered | Fate::Dropped(_) => None,
+/// Has everything read again that is pending, what was let go of among it. Whoever leads since then has done so.
+fn read_again(shared: &Shared, epoch: u32) {
+    if shared.lease.term().is_some_and(|term| term.epoch == epoch) {
+        tracing::info!(
+            "Redis has taken the dead letters that waited; what is pending is read again, since there were more, and may come twice"
+        );
+        shared.read_again.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether Redis would refuse every other dead letter for the same reason.
+fn concerns_all(error: &RedisError) -> bool {
+    // In a transaction the answer stands inside another error.
+    let told = error.to_string();
+    let reasons = ["OOM", "READONLY", "NOPERM", "NOAUTH", "LOADING", "MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"];
+    error.is_io_error() || error.is_unrecoverable_error() || reasons.iter().any(|reason| told.contains(reason))
 }
 
 struct Link<'a> {
@@ -179,30 +185,30 @@ impl Link<'_> {
         Ok(settled)
     }
 
-    /// Moves dead letters; returns those that Redis refused. What it refuses once it is not asked again in this round.
-    async fn bury_all(&mut self, dead: Vec<Settlement>) -> Vec<Settlement> {
-        let mut refused: Vec<Settlement> = Vec::new();
-        for settlement in dead {
-            if !refused.is_empty() {
-                refused.push(settlement);
+    /// Moves dead letters; returns those that were not tried, and behind them those that Redis refused. One that is refused stands in nobody's way for long; what
+    /// Redis refuses for a reason that concerns all is not asked for again in this round.
+    async fn bury_all(&mut self, mut dead: VecDeque<Settlement>) -> VecDeque<Settlement> {
+        let mut refused = Vec::new();
+        while let Some(settlement) = dead.pop_front() {
+            let Err(error) = self.bury(&settlement).await else {
+                self.refusal.take().iter().for_each(|refusal| self.shared.status.clear_error(refusal));
                 continue;
+            };
+            let told = self.shared.connector.explain(&error);
+            tracing::debug!(error = told, "a dead letter was refused");
+            let told = format!("dead letters are refused: {told}");
+            self.shared.status.set_error(told.clone());
+            self.refusal = Some(told);
+            if error.is_io_error() || error.is_unrecoverable_error() {
+                self.connection = None;
             }
-            if let Err(error) = self.bury(&settlement).await {
-                let lost = error.is_io_error() || error.is_unrecoverable_error();
-                let error = self.shared.connector.explain(&error);
-                tracing::debug!(error, "a dead letter was refused");
-                let error = format!("dead letters are refused: {error}");
-                self.shared.status.set_error(error.clone());
-                self.refusal = Some(error);
-                if lost {
-                    self.connection = None;
-                }
-                refused.push(settlement);
-            } else if let Some(refusal) = self.refusal.take() {
-                self.shared.status.clear_error(&refusal);
+            refused.push(settlement);
+            if concerns_all(&error) || refused.len() >= REFUSALS_MAX {
+                break;
             }
         }
-        refused
+        dead.extend(refused);
+        dead
     }
 
     /// Moves one, if it was read under the leadership that we have.
@@ -221,38 +227,5 @@ impl Link<'_> {
         }
         shared.status.settlements_fenced.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::encode::sample::{span, trace};
-    use crate::model::{Receipts, Text};
-
-    fn dead(bytes: usize) -> Settlement {
-        let mut large = span("a");
-        large.error = Text::own(&"x".repeat(bytes));
-        let fate = Fate::Dead {
-            stage: "export",
-            plugin: None,
-            reason: "no".into(),
-            trace: Some(Arc::new(trace("t", vec![large]))),
-        };
-        let receipts = Receipts::default();
-        Settlement { receipts, fate }
-    }
-
-    #[test]
-    fn what_waits_for_redis_holds_no_more_than_it_may() {
-        let mut refused = Vec::new();
-        keep(&mut refused, (0..REFUSED_MAX + 5).map(|_| dead(1)).collect());
-        assert_eq!(refused.len(), REFUSED_MAX);
-        let mut refused = Vec::new();
-        keep(&mut refused, vec![dead(REFUSED_BYTES_MAX / 2), dead(REFUSED_BYTES_MAX / 2)]);
-        keep(&mut refused, vec![dead(REFUSED_BYTES_MAX / 2), dead(1)]);
-        assert_eq!(refused.iter().map(|settlement| trace_of(settlement).is_some()).collect::<Vec<_>>(), [true, false, false, true]);
     }
 }

@@ -6,6 +6,7 @@ mod forgetting;
 mod journalling;
 mod large;
 mod reading;
+mod refusing;
 mod server;
 mod trimmed;
 

@@ -1,5 +1,6 @@
 //! What has to be looked after while reading goes on: retention, the journal, dead consumers, foreign readers.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ const TRIM_EVERY: u32 = 12;
 
 /// Looks after the stream and the group until told to stop; first at once, and when the lead begins.
 pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
-    let (mut connection, mut safety, mut led_for) = (None, Safety::default(), 0u32);
+    let (mut connection, mut safety, mut refused, mut led_for) = (None, Safety::default(), Refused::default(), 0u32);
     loop {
         let leading = shared.lease.term().is_some();
         let trimming = leading && led_for.is_multiple_of(TRIM_EVERY);
         led_for = if leading { led_for.wrapping_add(1) } else { 0 };
         let looked = tokio::select! {
-            looked = look(shared, &mut connection, &mut safety, leading, trimming) => looked,
+            looked = look(shared, &mut connection, (&mut safety, &mut refused), leading, trimming) => looked,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if let Err(error) = looked {
@@ -69,7 +70,7 @@ pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>)
 async fn look(
     shared: &Shared,
     kept: &mut Option<MultiplexedConnection>,
-    safety: &mut Safety,
+    (safety, refused): (&mut Safety, &mut Refused),
     leading: bool,
     trimming: bool,
 ) -> RedisResult<()> {
@@ -78,19 +79,52 @@ async fn look(
         None => kept.insert(shared.connector.connect().await?),
     };
     if trimming && !shared.retention.is_zero() {
-        trim(shared, connection).await?;
+        refused.unless("the stream is not trimmed", shared, trim(shared, connection).await)?;
     }
-    safety.look(shared, connection, trimming).await?;
-    let consumers = group::consumers(connection, &shared.stream, &shared.group).await?;
+    safety.tell_lost_letters(shared);
+    refused.unless("how long the log can wait is not known", shared, safety.look(shared, connection, trimming).await)?;
+    let consumers = group::consumers(connection, &shared.stream, &shared.group).await;
+    let consumers = refused.unless("other readers are not noticed", shared, consumers)?.unwrap_or_default();
     notice_foreign(shared, &consumers);
     if !leading {
         return Ok(());
     }
-    clear_away(shared, connection, &consumers).await?;
-    let bytes = journal::look_after(shared, connection).await?;
-    shared.status.journal_bytes.store(bytes, Ordering::Relaxed);
-    // Last: it is the only one of these that a Redis without memory refuses.
-    note_settled(shared, connection).await
+    refused.unless("consumers that are gone are not cleared away", shared, clear_away(shared, connection, &consumers).await)?;
+    let bytes = journal::look_after(shared, connection).await;
+    if let Some(bytes) = refused.unless("the journal is not looked after", shared, bytes)? {
+        shared.status.journal_bytes.store(bytes, Ordering::Relaxed);
+    }
+    refused.unless("how far all is settled is not written down", shared, note_settled(shared, connection).await)?;
+    Ok(())
+}
+
+/// What Redis refuses of all this: the rest is done all the same.
+#[derive(Default)]
+struct Refused(HashSet<&'static str>);
+
+impl Refused {
+    /// What came of a step; `None` if Redis refused it. `without` it, this is how things are, which is said once until it works.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    fn unless<T>(&mut self, without: &'static str, shared: &Shared, result: RedisResult<T>) -> RedisResult<Option<T>> {
+        match result {
+            Ok(value) => {
+                self.0.remove(without);
+                Ok(Some(value))
+            }
+            Err(error) if error.is_io_error() || error.is_unrecoverable_error() => Err(error),
+            Err(error) => {
+                if self.0.insert(without) {
+                    tracing::warn!(
+                        error = shared.connector.explain(&error),
+                        "Redis refuses a part of the upkeep; {without} until it takes it"
+                    );
+                }
+                Ok(None)
+            }
+        }
+    }
 }
 
 fn notice_foreign(shared: &Shared, consumers: &[group::Consumer]) {

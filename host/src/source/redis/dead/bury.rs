@@ -1,7 +1,10 @@
 //! Entries to the stream of dead letters.
 
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
+
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
+use redis::{ErrorKind, RedisResult, Script, Value};
 
 use super::super::Shared;
 use super::super::fence::Fenced;
@@ -13,6 +16,19 @@ use super::letter::{END, OWN};
 use crate::decode;
 use crate::model::Receipt;
 use crate::source::{Batch, Fate, Settlement};
+
+/// The last id of the stream of dead letters; empty when there is no such stream. Not the entries that `XINFO STREAM` shows: they may be large.
+static LAST: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+if redis.call('EXISTS', KEYS[1]) == 0 then return '' end
+local about = redis.call('XINFO', 'STREAM', KEYS[1])
+for at = 1, #about, 2 do
+  if about[at] == 'last-generated-id' then return about[at + 1] end
+end
+return ''",
+    )
+});
 
 /// Writes the entries of `settlement` to the dead-letter stream, each with why and where from, and acknowledges them, in one step.
 ///
@@ -28,7 +44,7 @@ pub(in super::super) async fn bury(
     settlement: &Settlement,
 ) -> RedisResult<Fenced<()>> {
     let Fate::Dead { stage, plugin, reason, trace } = &settlement.fate else { return Ok(Fenced::Done(())) };
-    let (leader, replies) = look(shared, connection, settlement).await?;
+    let (leader, ids_left, replies) = look(shared, connection, settlement).await?;
     if leader.as_deref() != Some(&*term.token) {
         return Ok(Fenced::Refused);
     }
@@ -37,6 +53,8 @@ pub(in super::super) async fn bury(
     let gone = found().filter(|(_, fields)| fields.is_none()).count();
     let mut moving = redis::pipe();
     moving.atomic();
+    moving.cmd("XLEN").arg(&shared.dead_stream);
+    let mut added = 0;
     let mut add = |about: (&str, String), fields: &[&[u8]]| {
         let add = moving.cmd("XADD").arg(&shared.dead_stream).arg("MAXLEN").arg("~").arg(DEAD_MAX).arg("*");
         add.arg(about.0).arg(about.1).arg("dead:stage").arg(*stage).arg("dead:reason").arg(reason.as_str());
@@ -47,6 +65,7 @@ pub(in super::super) async fn bury(
             add.arg(END).arg("");
         }
         add.arg(fields).ignore();
+        added += 1;
     };
     let account = trace.as_ref().filter(|_| gone > 0);
     for (receipt, fields) in found().filter(|(_, fields)| fields.is_some() || account.is_none()) {
@@ -63,6 +82,10 @@ pub(in super::super) async fn bury(
             add(("dead:rebuilt", format!("{gone} of {} entries had left the log", replies.len())), &fields);
         }
     }
+    if ids_left < added {
+        let why = format!("{} has no ids left: rename it, or remove it when its letters are not wanted any more", shared.dead_stream);
+        return Err((ErrorKind::Client, "dead letters cannot be written", why).into());
+    }
     let ack = moving.cmd("XACK").arg(&shared.stream).arg(&shared.group);
     for receipt in list {
         ack.arg(receipt.to_string());
@@ -74,10 +97,14 @@ pub(in super::super) async fn bury(
         moving.cmd("PEXPIRE").arg(&key).arg(shared.journal.lasts_ms()).ignore();
         moving.cmd("ZADD").arg(&shared.keys.minutes).arg(minute).arg(minute).ignore();
     }
+    moving.cmd("XLEN").arg(&shared.dead_stream);
     moving.cmd("HINCRBY").arg(&shared.keys.leader).arg("settled").arg(1);
     let before = shared.lease.settled_so_far();
-    let Some((settled,)) = moving.query_async::<Option<(u64,)>>(connection).await? else { return Ok(Fenced::Refused) };
+    let done = moving.query_async::<Option<(u64, u64, u64)>>(connection).await?;
+    let Some((length_before, length, settled)) = done else { return Ok(Fenced::Refused) };
     shared.lease.settled(term, before + 1, settled);
+    let lost = (length_before + added).saturating_sub(length);
+    shared.status.dead_letters_lost.fetch_add(lost, Ordering::Relaxed);
     if let [receipt] = &list[..] {
         shared.forget_unread(id_of(receipt));
     }
@@ -91,15 +118,15 @@ fn lines(shared: &Shared, settlement: &Settlement) -> Lines {
     lines
 }
 
-/// Who leads, from now on watched, and a reply for each receipt. A key that cannot take what will be written is an error here: the transaction would do
-/// all the rest without it, and would be made again and again.
+/// Who leads, from now on watched, how many ids the stream of dead letters has left, and a reply for each receipt. A key that cannot take what will be written is an error here: the transaction would do
+/// all the rest without it, and would be made again and again. A stream of dead letters without ids left would be the same, and is watched, too.
 async fn look(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     settlement: &Settlement,
-) -> RedisResult<(Option<String>, Vec<Value>)> {
+) -> RedisResult<(Option<String>, u64, Vec<Value>)> {
     let mut looking = redis::pipe();
-    looking.cmd("WATCH").arg(&shared.keys.leader).ignore();
+    looking.cmd("WATCH").arg(&shared.keys.leader).arg(&shared.dead_stream).ignore();
     looking.cmd("XLEN").arg(&shared.dead_stream).ignore();
     looking.cmd("ZCARD").arg(&shared.keys.minutes).ignore();
     for (minute, _) in lines(shared, settlement).minutes() {
@@ -116,7 +143,14 @@ async fn look(
     }
     let mut replies: Vec<Value> = looking.query_async(connection).await?;
     let leader = redis::from_redis_value(replies.remove(0))?;
-    Ok((leader, replies))
+    let last: String = LAST.key(&shared.dead_stream).invoke_async(connection).await?;
+    let left = EntryId::parse(last.as_bytes()).map_or(u64::MAX, ids_left);
+    Ok((leader, left, replies))
+}
+
+/// How many ids follow this one, as far as that can be near an end.
+fn ids_left(last: EntryId) -> u64 {
+    if last.ms < u64::MAX { u64::MAX } else { u64::MAX - last.seq }
 }
 
 fn id_of(receipt: &Receipt) -> EntryId {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::super::reader;
+use super::super::safety::Safety;
 use super::*;
 use crate::source::Batch;
 
@@ -87,4 +88,25 @@ async fn an_entry_that_is_gone_is_counted_once_also_when_its_acknowledgement_fai
         reading.until(2, 1, 2).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn entries_that_are_trimmed_before_anybody_has_read_them_are_counted() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let (shared, mut safety) = (Arc::clone(&host.shared), Safety::default());
+    host.read(10).await;
+    for (round, lost) in [(1, 80), (2, 160)] {
+        safety.look(&shared, &mut host.connection, false).await.unwrap();
+        for _ in 0..100 {
+            host.run::<()>(&format!("XADD {STREAM} MAXLEN = 20 * key value")).await;
+        }
+        safety.look(&shared, &mut host.connection, false).await.unwrap();
+        assert_eq!(shared.status.entries_trimmed_unread.load(Ordering::Relaxed), lost, "{round}");
+        host.run::<()>(&format!("XREADGROUP GROUP {GROUP} c COUNT 20 STREAMS {STREAM} >")).await;
+    }
+    // Those that were read are not unread.
+    host.run::<()>(&format!("XTRIM {STREAM} MAXLEN = 0")).await;
+    safety.look(&shared, &mut host.connection, false).await.unwrap();
+    assert_eq!(shared.status.entries_trimmed_unread.load(Ordering::Relaxed), 160);
 }
