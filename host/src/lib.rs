@@ -25,6 +25,7 @@ pub mod fuzz;
 pub mod go_duration;
 pub mod model;
 pub mod patience;
+mod places;
 pub mod plugin;
 pub mod secret;
 pub mod source;

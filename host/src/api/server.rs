@@ -11,7 +11,6 @@
 mod bounds;
 mod connection;
 mod pace;
-mod places;
 mod tls;
 mod watched;
 
@@ -31,9 +30,9 @@ pub(super) use self::bounds::{BODY_BYTES, Bounds, HEAD_BYTES, URI_BYTES};
 pub(super) use self::pace::Held;
 pub(super) use self::tls::acceptor;
 
-use self::places::Places;
 use super::refusal::Refusal;
 use super::traffic::{End, Traffic};
+use crate::places::Places;
 
 /// How long to wait when no connection can be accepted: the process has no file descriptor left, until some connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

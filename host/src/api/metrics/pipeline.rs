@@ -15,10 +15,11 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         entries_read,
         entries_acknowledged,
         entries_dead,
-        entries_trimmed,
-        entries_trimmed_unread,
-        dead_letters_left,
-        dead_letters_lost,
+        // In `lost`.
+        entries_trimmed: _,
+        entries_trimmed_unread: _,
+        dead_letters_left: _,
+        dead_letters_lost: _,
         disconnects,
         entries_refused,
         connections_refused,
@@ -60,12 +61,6 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         ("meshtrace_entries_read", "Entries read.", entries_read),
         ("meshtrace_entries_acknowledged", "Entries acknowledged, dead letters among them.", entries_acknowledged),
         ("meshtrace_entries_dead", "Entries moved to the dead-letter stream.", entries_dead),
-        (
-            "meshtrace_dead_letters_left",
-            "Dead letters left pending in the log, because too many waited to be written; read again when those are through.",
-            dead_letters_left,
-        ),
-        ("meshtrace_dead_letters_lost", "Dead letters pushed out of their stream by later ones.", dead_letters_lost),
         ("meshtrace_entries_refused", "Entries that the embedded listener refused, because it held as much as it may.", entries_refused),
         (
             "meshtrace_connections_refused",
@@ -79,10 +74,19 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
     ] {
         text.counter(name, help).count(&[], *count);
     }
+    lost(text, source);
+}
+
+/// What the log has lost, and what could be.
+fn lost(text: &mut Text, source: &StatusSnapshot) {
+    let help = "Dead letters left pending in the log, because too many waited to be written; read again when those are through.";
+    text.counter("meshtrace_dead_letters_left", help).count(&[], source.dead_letters_left);
+    let help = "Dead letters pushed out of their stream by later ones.";
+    text.counter("meshtrace_dead_letters_lost", help).count(&[], source.dead_letters_lost);
     let help = "Entries that the log let go of before they were acknowledged: pending ones, or such as nobody had read.";
     let mut trimmed = text.counter("meshtrace_entries_trimmed", help);
-    for (were, count) in [("pending", entries_trimmed), ("unread", entries_trimmed_unread)] {
-        trimmed.count(&[("were", were)], *count);
+    for (were, count) in [("pending", source.entries_trimmed), ("unread", source.entries_trimmed_unread)] {
+        trimmed.count(&[("were", were)], count);
     }
 }
 

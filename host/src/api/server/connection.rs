@@ -20,10 +20,10 @@ use tokio::time::{sleep_until, timeout};
 
 use super::bounds::{FAREWELL_BYTES, HEAD_BYTES};
 use super::pace::Pace;
-use super::places::Place;
 use super::watched::{Answer, Watched};
 use super::{End, Refusal, Server};
 use crate::farewell::part;
+use crate::places::Place;
 
 /// An answer that is being made.
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;

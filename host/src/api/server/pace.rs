@@ -7,8 +7,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::bounds::Bounds;
-use super::places::Place;
 use crate::api::traffic::End;
+use crate::places::Place;
 
 /// Room for an answer's bytes, given back when the client has taken them or is gone.
 #[derive(Debug, Clone)]

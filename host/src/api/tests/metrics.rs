@@ -148,7 +148,6 @@ async fn metrics_are_the_numbers_of_the_status() {
         ("/consumer/entries_dead", "entries_dead_total", &[]),
         ("/consumer/entries_trimmed", "entries_trimmed_total", &[("were", "pending")]),
         ("/consumer/entries_trimmed_unread", "entries_trimmed_total", &[("were", "unread")]),
-        ("/consumer/dead_letters_left", "dead_letters_left_total", &[]),
         ("/consumer/dead_letters_lost", "dead_letters_lost_total", &[]),
         ("/consumer/entries_refused", "entries_refused_total", &[]),
         ("/consumer/disconnects", "disconnects_total", &[]),

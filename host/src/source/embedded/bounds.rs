@@ -56,12 +56,14 @@ pub struct Bounds {
     /// Bytes of entries held, from `XADD` until they are settled. Above it `XADD` is answered with `-OOM …` and the entry is
     /// counted as refused: agents drop such a span, they never wait. Default 64 MiB; about 90,000 entries of the usual size.
     pub held_bytes: usize,
-    /// Connections at once. One more is told `-ERR max number of clients reached`. Default 256.
+    /// Connections at once. For one more, the one that has asked nothing for longest is told `-ERR max number of clients reached`, and closed. Default 256.
     pub connections: usize,
     /// Bytes of unfinished requests of all connections together, above the first 16 KiB of each. Default 32 MiB.
     pub buffer_bytes: usize,
     /// How long the rest of a request may take that has begun. Default 30 s. A connection that sends nothing may stay.
     pub request_timeout: Duration,
+    /// How long a client may take to authenticate, where there is a password. Default 10 s.
+    pub login_timeout: Duration,
     /// How long a client may take no byte of what it is sent. Default 10 s.
     pub write_timeout: Duration,
     /// How long, after a stop, entries that were accepted may take to be handed on. Default 5 s.
@@ -75,6 +77,7 @@ impl Default for Bounds {
             connections: 256,
             buffer_bytes: 32 << 20,
             request_timeout: Duration::from_secs(30),
+            login_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(5),
         }

@@ -14,17 +14,28 @@ use tokio::time::{Instant, sleep_until};
 
 use super::bounds;
 use super::conversation::Conversation;
-use super::shared::{Connected, Shared};
+use super::listener::turn_away;
+use super::shared::Shared;
 use crate::farewell::part;
+use crate::places::Place;
 
 /// How long, and for how many bytes, a client that is sent away may go on sending. Closing a socket with unread bytes in it resets the
 /// connection, and the client would never read why.
 const FAREWELL: (Duration, usize) = (Duration::from_secs(1), 8 << 20);
 
 /// Serves a client until it leaves, or has to.
-pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr, id: u64, place: Connected) {
+pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr, id: u64, place: Place) {
+    let _counted = shared.connect();
     let mut conversation = Conversation::new(Arc::clone(&shared), id);
-    if let Err(error) = talk(&shared, &mut stream, &mut conversation).await {
+    let talked = tokio::select! {
+        talked = talk(&shared, &mut stream, &mut conversation, &place) => talked,
+        () = place.told_to_leave() => {
+            shared.note_crowded();
+            turn_away(stream);
+            return;
+        }
+    };
+    if let Err(error) = talked {
         tracing::debug!(%peer, %error, "a connection broke");
         return;
     }
@@ -35,21 +46,24 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr,
     }
     // Its buffers are not needed for the farewell; its place is.
     drop(conversation);
+    place.busy();
     let (longest, most_bytes) = FAREWELL;
     part(stream, &[], longest, most_bytes).await;
     drop(place);
 }
 
-async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conversation) -> io::Result<()> {
+async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conversation, place: &Place) -> io::Result<()> {
     // Replies are small and waited for; a socket that cannot do it is slow, not broken.
     let _ = stream.set_nodelay(true);
     // One that cannot do this keeps its place until it is used; most can.
     let _ = notice_death(stream);
     let own = &shared.config.bounds;
-    let (mut rest_due, mut write_due) = (None, None);
+    let (mut rest_due, mut write_due, mut login_due) = (None, None, None);
     loop {
         if conversation.go_on() {
             rest_due = None;
+            // Whoever has asked for nothing since before then goes first.
+            place.waiting();
         }
         let unsent = !conversation.replies.bytes().is_empty();
         if conversation.is_over() && !unsent {
@@ -61,6 +75,7 @@ async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conver
         }
         keep(&mut rest_due, conversation.is_waiting_for_rest(), own.request_timeout);
         keep(&mut write_due, unsent, own.write_timeout);
+        keep(&mut login_due, !conversation.is_trusted() && !conversation.is_over(), own.login_timeout);
         tokio::select! {
             ready = stream.writable(), if unsent => {
                 ready?;
@@ -75,6 +90,7 @@ async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conver
                 }
             }
             () = passed(rest_due) => conversation.end("the rest of its request did not come in time".into()),
+            () = passed(login_due) => conversation.end("it did not authenticate in time".into()),
             () = passed(write_due) => {
                 conversation.end("it does not read its replies".into());
                 return Ok(());

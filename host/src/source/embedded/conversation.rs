@@ -90,6 +90,11 @@ impl Conversation {
         !self.input.unread().is_empty() && self.wants_input()
     }
 
+    /// Whether every command may be called.
+    pub fn is_trusted(&self) -> bool {
+        self.session.trusted
+    }
+
     /// Whether to close when the replies are sent.
     pub fn is_over(&self) -> bool {
         self.session.closing

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,12 +12,14 @@ use tokio::time::sleep;
 
 use super::connection::serve;
 use super::shared::Shared;
+use crate::places::Places;
 
 /// How long to wait when no connection can be accepted: the process has no file descriptor left, until some connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `stop` is true, or nobody is left who could say so. Then all of them have ended, and nothing is accepted.
 pub async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Places::new(shared.config.bounds.connections));
     let mut connections = JoinSet::new();
     let mut next_id = 0;
     let mut stopped = pin!(async move {
@@ -29,12 +30,15 @@ pub async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch:
             () = &mut stopped => break,
             Some(ended) = connections.join_next() => note(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match shared.connect() {
+                Ok((stream, peer)) => match places.enter().await {
                     Some(place) => {
                         next_id += 1;
                         connections.spawn(serve(Arc::clone(&shared), stream, peer, next_id, place));
                     }
-                    None => turn_away(&shared, stream),
+                    None => {
+                        shared.note_crowded();
+                        turn_away(stream);
+                    }
                 },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -58,12 +62,8 @@ fn note(ended: Result<(), JoinError>) {
     }
 }
 
-fn turn_away(shared: &Shared, stream: TcpStream) {
-    shared.status.connections_refused.fetch_add(1, Ordering::Relaxed);
-    if let Some(withheld) = shared.crowded.now() {
-        let connections = shared.config.bounds.connections;
-        tracing::warn!(connections, withheld, "a connection was refused: there are as many as may be");
-    }
-    // A fresh socket takes this line at once; one that does not is not waited for.
+/// Tells a client that there is no place for it.
+pub fn turn_away(stream: TcpStream) {
+    // A socket that nothing waits for takes this line at once; one that does not is not waited for.
     let _ = stream.into_std().and_then(|mut stream| stream.write_all(b"-ERR max number of clients reached\r\n"));
 }

@@ -52,11 +52,19 @@ impl Shared {
         }
     }
 
-    /// A place for one more connection, if there is one.
-    pub fn connect(&self) -> Option<Connected> {
-        let place = Connected(Arc::clone(&self.connected));
-        let before = self.connected.fetch_add(1, Ordering::Relaxed);
-        (before < self.config.bounds.connections).then_some(place)
+    /// Counts one more connection.
+    pub fn connect(&self) -> Connected {
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        Connected(Arc::clone(&self.connected))
+    }
+
+    /// Notes that a connection was refused, or has to go, because there are as many as may be.
+    pub fn note_crowded(&self) {
+        self.status.connections_refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(withheld) = self.crowded.now() {
+            let connections = self.config.bounds.connections;
+            tracing::warn!(connections, withheld, "there are as many connections as may be: one was closed for another");
+        }
     }
 
     /// Connections there are.

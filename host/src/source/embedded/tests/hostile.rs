@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::{Host, ask, conversation, feed, packed, read_to_end, soon, xadd};
 use crate::source::embedded::bounds;
@@ -114,35 +114,44 @@ async fn a_browser_is_sent_away() {
 }
 
 #[tokio::test]
-async fn of_three_hundred_connections_as_many_are_served_as_may_be() {
-    let host = Host::start(|_| ()).await;
-    let mut served = Vec::new();
-    for _ in 0..256 {
-        let mut socket = host.socket().await;
-        ask(&mut socket, "PING\r\n", "+PONG\r\n").await;
-        served.push(socket);
+async fn of_three_hundred_connections_those_that_have_asked_last_are_served() {
+    let mut host = Host::start(|_| ()).await;
+    let mut first = host.socket().await;
+    ask(&mut first, "PING\r\n", "+PONG\r\n").await;
+    let mut silent = Vec::new();
+    for _ in 1..256 {
+        silent.push(host.socket().await);
     }
-    for _ in 256..300 {
-        let mut socket = host.socket().await;
-        assert_eq!(read_to_end(&mut socket).await, "-ERR max number of clients reached\r\n");
+    // All of them are in when one that came behind them is.
+    let mut last = host.socket().await;
+    ask(&mut last, "PING\r\n", "+PONG\r\n").await;
+    assert_eq!(read_to_end(&mut first).await, "-ERR max number of clients reached\r\n", "it had asked before the others came");
+    let mut client = host.client().await;
+    xadd(&mut client, b"value").await.unwrap();
+    host.entries(1).await;
+    let mut others = Vec::new();
+    for socket in &mut silent[..43] {
+        others.push(host.socket().await);
+        ask(others.last_mut().unwrap(), "PING\r\n", "+PONG\r\n").await;
+        assert_eq!(read_to_end(socket).await, "-ERR max number of clients reached\r\n");
     }
-    assert_eq!(host.status.snapshot().connections_refused, 44);
-    for socket in &mut served {
-        ask(socket, "PING\r\n", "+PONG\r\n").await;
-    }
-    drop(served);
-    // The places are free when the host has seen the ends.
-    soon(async {
-        loop {
-            let mut socket = host.socket().await;
-            let mut reply = [0; 7];
-            let asked = socket.write_all(b"PING\r\n").await;
-            if asked.is_ok() && socket.read_exact(&mut reply).await.is_ok() && &reply == b"+PONG\r\n" {
-                break;
-            }
-        }
+    ask(&mut last, "PING\r\n", "+PONG\r\n").await;
+    ask(&mut silent[254], "PING\r\n", "+PONG\r\n").await;
+}
+
+#[tokio::test]
+async fn who_does_not_authenticate_is_sent_away_and_who_does_may_be_silent() {
+    let host = Host::start(|config| {
+        config.password = Some("secret".into());
+        config.bounds.login_timeout = Duration::from_secs(1);
     })
     .await;
+    let mut known = host.socket().await;
+    ask(&mut known, "AUTH secret\r\n", "+OK\r\n").await;
+    let mut stranger = host.socket().await;
+    assert_eq!(read_to_end(&mut stranger).await, "");
+    assert_eq!(host.status.snapshot().connections_refused, 1);
+    ask(&mut known, "PING\r\n", "+PONG\r\n").await;
 }
 
 #[tokio::test]

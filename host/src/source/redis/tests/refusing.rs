@@ -19,7 +19,7 @@ fn given_up(list: Vec<Receipt>, epoch: u32, mark: Option<Mark>) -> Settlement {
         trace: None,
     };
     Settlement {
-        receipts: Receipts { list, epoch, mark, ..Receipts::default() },
+        receipts: Receipts { epoch, mark, list },
         fate,
     }
 }
