@@ -6,14 +6,22 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::reply::{self, EntryId};
-use super::tap::{Header, NoReply, header};
+use super::tap::{Header, NoReply, header, text};
 use crate::source::Batch;
+
+/// Bytes of a key or a value with its header, about.
+const USUAL_BYTES: usize = 16;
 
 /// Entries in the order of the log.
 #[derive(Debug)]
 pub(super) enum Entries<'a> {
     /// As they came.
-    Raw { bytes: Bytes, list: Vec<RawEntry> },
+    Raw {
+        bytes: Bytes,
+        list: Vec<RawEntry>,
+        /// Where the keys and values of all of them are.
+        texts: Vec<Range<usize>>,
+    },
     /// As the client library read them: where it has a connection of its own (TLS).
     Tree(Vec<(EntryId, Option<&'a [Value]>)>),
 }
@@ -22,8 +30,8 @@ pub(super) enum Entries<'a> {
 #[derive(Debug)]
 pub(super) struct RawEntry {
     id: EntryId,
-    /// Where the first field begins, and how many keys and values there are; `None` when Redis no longer has the entry.
-    fields: Option<(usize, usize)>,
+    /// Which of all texts are its keys and values; `None` when Redis no longer has the entry.
+    fields: Option<Range<usize>>,
 }
 
 impl Entries<'_> {
@@ -33,7 +41,7 @@ impl Entries<'_> {
     /// It is no such reply. Entries may be in it all the same: they are pending, and have to be read again.
     pub fn find(bytes: Bytes) -> Result<Entries<'static>, NoReply> {
         let mut walk = Walk { bytes: &bytes, at: 0 };
-        let mut list = Vec::new();
+        let (mut list, mut texts) = (Vec::new(), Vec::with_capacity(bytes.len() / USUAL_BYTES));
         // A list of streams, or a map in the newer protocol; none at all, when there are no entries.
         let streams = walk.next()?;
         if !streams.absent && !matches!(streams.kind, b'*' | b'%') {
@@ -50,14 +58,20 @@ impl Entries<'_> {
                 walk.list()?;
                 let id = walk.text()?;
                 let id = EntryId::parse(&bytes[id]).ok_or(NoReply)?;
-                let fields = walk.list()?.map(|count| (walk.at, count));
-                for _ in 0..fields.map_or(0, |(_, count)| count) {
-                    walk.text()?;
-                }
+                let fields = match walk.list()? {
+                    Some(count) => {
+                        let first = texts.len();
+                        for _ in 0..count {
+                            texts.push(walk.text()?);
+                        }
+                        Some(first..texts.len())
+                    }
+                    None => None,
+                };
                 list.push(RawEntry { id, fields });
             }
         }
-        Ok(Entries::Raw { bytes, list })
+        Ok(Entries::Raw { bytes, list, texts })
     }
 
     /// Those that the client library has read.
@@ -95,20 +109,16 @@ impl Entries<'_> {
                 continue;
             }
             match self {
-                Entries::Raw { bytes, list } => push_raw(batch, id, at_ms, bytes, list[at].fields.unwrap_or_default()),
+                Entries::Raw { bytes, list, texts } => {
+                    batch.push_entry(id.receipt(), at_ms);
+                    let texts = &texts[list[at].fields.clone().unwrap_or_default()];
+                    for pair in texts.chunks_exact(2) {
+                        batch.push_field(&bytes[pair[0].clone()], &bytes[pair[1].clone()]);
+                    }
+                }
                 Entries::Tree(list) => reply::push(batch, id, at_ms, list[at].1.unwrap_or_default()),
             }
         }
-    }
-}
-
-fn push_raw(batch: &mut Batch, id: EntryId, at_ms: u64, bytes: &[u8], (at, count): (usize, usize)) {
-    batch.push_entry(id.receipt(), at_ms);
-    let mut walk = Walk { bytes, at };
-    for _ in 0..count / 2 {
-        // They were found once.
-        let (Ok(key), Ok(value)) = (walk.text(), walk.text()) else { return };
-        batch.push_field(&bytes[key], &bytes[value]);
     }
 }
 
@@ -136,13 +146,9 @@ impl Walk<'_> {
 
     /// Where a text is.
     fn text(&mut self) -> Result<Range<usize>, NoReply> {
-        let header = self.next()?;
-        if header.kind != b'$' || header.absent {
-            return Err(NoReply);
-        }
-        let begin = self.at;
-        self.at = begin + header.text;
-        let end = self.at - 2;
+        let (begin, length) = text(self.bytes, self.at).ok_or(NoReply)?;
+        let end = begin + length;
+        self.at = end + 2;
         if self.at > self.bytes.len() { Err(NoReply) } else { Ok(begin..end) }
     }
 }
