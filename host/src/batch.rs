@@ -109,6 +109,11 @@ impl TraceBatch {
         &self.traces
     }
 
+    /// Number of span rows.
+    pub fn span_count(&self) -> usize {
+        self.traces.iter().map(|trace| trace.spans.len()).sum()
+    }
+
     /// The columns of all rows.
     pub fn columns(&self) -> &Columns {
         self.columns.get_or_init(|| Columns::build(&self.traces))
@@ -159,6 +164,7 @@ mod tests {
         let (alone, all) = (batch(), batch());
         assert_eq!(alone.trace_columns(), &all.columns().traces);
         assert_eq!((alone.columns.get().is_some(), all.trace_columns().parts.len()), (false, 2));
+        assert_eq!((alone.span_count(), all.columns().spans.names.len()), (2, 2));
         assert_eq!(alone.trace_columns(), &alone.columns().traces);
     }
 

@@ -18,7 +18,7 @@ impl GuestState {
     }
 
     fn span_count(&self) -> usize {
-        self.batch.as_ref().map_or(0, |batch| batch.columns().spans.names.len())
+        self.batch.as_ref().map_or(0, |batch| batch.span_count())
     }
 }
 

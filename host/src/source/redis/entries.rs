@@ -5,22 +5,27 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::reply::EntryId;
-use super::tap::{Header, NoReply, header};
+use super::tap::{Header, NoReply, header, text};
 use crate::source::Batch;
+
+/// Bytes of a key or a value with its header, about.
+const USUAL_BYTES: usize = 16;
 
 /// Entries in the order of the log, as they came.
 #[derive(Debug)]
 pub(super) struct Entries {
     bytes: Bytes,
     list: Vec<RawEntry>,
+    /// Where the keys and values of all of them are.
+    texts: Vec<Range<usize>>,
 }
 
 /// Where an entry is.
 #[derive(Debug)]
 pub(super) struct RawEntry {
     id: EntryId,
-    /// Where the first field begins, and how many keys and values there are; `None` when Redis no longer has the entry.
-    fields: Option<(usize, usize)>,
+    /// Which of all texts are its keys and values; `None` when Redis no longer has the entry.
+    fields: Option<Range<usize>>,
 }
 
 impl Entries {
@@ -30,7 +35,7 @@ impl Entries {
     /// It is no such reply. Entries may be in it all the same: they are pending, and have to be read again.
     pub fn find(bytes: Bytes) -> Result<Entries, NoReply> {
         let mut walk = Walk { bytes: &bytes, at: 0 };
-        let mut list = Vec::new();
+        let (mut list, mut texts) = (Vec::new(), Vec::with_capacity(bytes.len() / USUAL_BYTES));
         // A list of streams, or a map in the newer protocol; none at all, when there are no entries.
         let streams = walk.next()?;
         if !streams.absent && !matches!(streams.kind, b'*' | b'%') {
@@ -47,14 +52,20 @@ impl Entries {
                 walk.list()?;
                 let id = walk.text()?;
                 let id = EntryId::parse(&bytes[id]).ok_or(NoReply)?;
-                let fields = walk.list()?.map(|count| (walk.at, count));
-                for _ in 0..fields.map_or(0, |(_, count)| count) {
-                    walk.text()?;
-                }
+                let fields = match walk.list()? {
+                    Some(count) => {
+                        let first = texts.len();
+                        for _ in 0..count {
+                            texts.push(walk.text()?);
+                        }
+                        Some(first..texts.len())
+                    }
+                    None => None,
+                };
                 list.push(RawEntry { id, fields });
             }
         }
-        Ok(Entries { bytes, list })
+        Ok(Entries { bytes, list, texts })
     }
 
     pub fn len(&self) -> usize {
@@ -73,22 +84,15 @@ impl Entries {
 
     /// Appends to `batch` what Redis still has. `stamp` is asked for the stream time of every entry, in their order.
     pub fn push(&self, batch: &mut Batch, mut stamp: impl FnMut(EntryId) -> u64) {
-        for entry in &self.list {
+        let Entries { bytes, list, texts } = self;
+        for entry in list {
             let at_ms = stamp(entry.id);
-            if let Some(fields) = entry.fields {
-                push(batch, entry.id, at_ms, &self.bytes, fields);
+            let Some(fields) = entry.fields.clone() else { continue };
+            batch.push_entry(entry.id.receipt(), at_ms);
+            for pair in texts[fields].chunks_exact(2) {
+                batch.push_field(&bytes[pair[0].clone()], &bytes[pair[1].clone()]);
             }
         }
-    }
-}
-
-fn push(batch: &mut Batch, id: EntryId, at_ms: u64, bytes: &[u8], (at, count): (usize, usize)) {
-    batch.push_entry(id.receipt(), at_ms);
-    let mut walk = Walk { bytes, at };
-    for _ in 0..count / 2 {
-        // They were found once.
-        let (Ok(key), Ok(value)) = (walk.text(), walk.text()) else { return };
-        batch.push_field(&bytes[key], &bytes[value]);
     }
 }
 
@@ -116,13 +120,9 @@ impl Walk<'_> {
 
     /// Where a text is.
     fn text(&mut self) -> Result<Range<usize>, NoReply> {
-        let header = self.next()?;
-        if header.kind != b'$' || header.absent {
-            return Err(NoReply);
-        }
-        let begin = self.at;
-        self.at = begin + header.text;
-        let end = self.at - 2;
+        let (begin, length) = text(self.bytes, self.at).ok_or(NoReply)?;
+        let end = begin + length;
+        self.at = end + 2;
         if self.at > self.bytes.len() { Err(NoReply) } else { Ok(begin..end) }
     }
 }

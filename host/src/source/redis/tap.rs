@@ -235,6 +235,33 @@ pub(super) struct Header {
 
 /// The header at `at`; `None` when it has not come as a whole.
 pub(super) fn header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
+    match text(bytes, at) {
+        Some((begin, length)) => Ok(Some(Header {
+            kind: b'$',
+            end: begin,
+            text: length + 2,
+            values: 0,
+            absent: false,
+        })),
+        None => any_header(bytes, at),
+    }
+}
+
+/// Where the text at `at` begins, and its length, if one of less than a GB begins there: of what comes, nearly everything is that.
+pub(super) fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let line = bytes.get(at..)?.strip_prefix(b"$")?;
+    let mut length = 0;
+    for (digits, byte) in line.iter().take(10).enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => length = length * 10 + usize::from(digit),
+            _ if digits == 0 || digits > 9 || line.get(digits..digits + 2) != Some(b"\r\n") => return None,
+            _ => return Some((at + digits + 3, length)),
+        }
+    }
+    None
+}
+
+fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
     let Some((&kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) else { return Ok(None) };
     let counts = matches!(kind, b'$' | b'*' | b'%' | b'~' | b'>' | b'|' | b'=' | b'!');
     if !counts {

@@ -97,3 +97,31 @@ fn every_kind_of_value_ends_where_it_ends() {
         assert_eq!(frames.at, reply.len(), "{reply:?}");
     }
 }
+
+#[test]
+fn the_short_way_to_a_text_says_what_the_long_one_does() {
+    for line in [
+        "$0\r\n",
+        "$7\r\n",
+        "$007\r\n",
+        "$123456789\r\n",
+        "$1234567890\r\n",
+        "$-1\r\n",
+        "$\r\n",
+        "$5\n",
+        "$5\r",
+        "$5",
+        "$",
+        "",
+        "*5\r\n",
+        "$5x\r\n",
+        "$ 5\r\n",
+    ] {
+        let bytes = [b"12", line.as_bytes()].concat();
+        if let Some((begin, length)) = text(&bytes, 2) {
+            let header = any_header(&bytes, 2).ok().flatten().expect("a header");
+            assert_eq!((header.kind, header.end, header.text, header.absent), (b'$', begin, length + 2, false), "{line:?}");
+        }
+    }
+    assert_eq!((text(b"$26\r\n", 0), text(b"$-1\r\n", 0)), (Some((5, 26)), None));
+}
