@@ -1,26 +1,24 @@
-//! The loop that reads.
+//! The loop that reads: connections that come and go, leaderships that begin and end.
 
-use std::io;
-use std::ops::ControlFlow;
+mod read;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use redis::Value;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{mpsc, watch};
 
 use super::clock::StreamClock;
 use super::connect::{self, Backoff};
-use super::entries::Entries;
 use super::lease::Term;
 use super::pace::{Pace, REPLY_BYTES};
 use super::recover::{Recovery, Trimmed, Whose};
-use super::reply::{EntryId, time_ms};
-use super::tap::{NoReply, Tap};
-use super::{BLOCK, Shared, group, journal, recover, strays};
+use super::reply::EntryId;
+use super::tap::Tap;
+use super::{Shared, group, journal, recover};
 use crate::source::{Batch, Beginning, SourceState};
+use read::{Which, read};
 
 /// Why a session with Redis ended.
 pub(super) enum SessionEnd {
@@ -234,100 +232,6 @@ async fn make_sure(shared: &Shared, connection: &mut MultiplexedConnection) -> R
 /// Asks Redis whether we lead. Where the key that tells it was lost, it is written again.
 pub(super) async fn still_leads(shared: &Shared, connection: &mut MultiplexedConnection) -> Result<(), SessionEnd> {
     if shared.lease.keep(shared, connection).await? { Ok(()) } else { Err(SessionEnd::Lost) }
-}
-
-enum Which {
-    /// Delivered to us, in a reply that we never saw.
-    Lost,
-    New,
-}
-
-/// Reads once; `Continue` when there may be more at once.
-///
-/// The server's time is asked for in the same breath, before the entries: if fewer came than were asked for, every entry from before that
-/// time has been read. Unless a former leader, that has not noticed yet, was given some: so it is asked after the entries for whom something is pending.
-/// What such a one was given is read before anything that comes later in the log, and until then time does not go on.
-async fn read(
-    shared: &Shared,
-    (connection, tap): (&mut MultiplexedConnection, &Tap),
-    out: &mpsc::Sender<Batch>,
-    progress: &mut Progress,
-    (which, term): (Which, &Term),
-) -> Result<ControlFlow<()>, SessionEnd> {
-    make_sure(shared, connection).await?;
-    let count = progress.pace.count();
-    if count == 1
-        && matches!(which, Which::Lost)
-        && let Some(id) = recover::next_of_ours(shared, connection, progress.last).await?
-        && progress.pace.is_unreadable(id)
-    {
-        progress.last = progress.last.max(Some(id));
-        let mut batch = Batch::default();
-        shared.push_unread(&mut batch, id, progress.clock.of_new(id.ms));
-        return hand_on(shared, out, batch).await.map(ControlFlow::Continue);
-    }
-    let sent = Instant::now();
-    let mut asking = redis::pipe();
-    asking.cmd("TIME").add_command(command(shared, progress.last, count, &which));
-    asking.cmd("XPENDING").arg(&shared.stream).arg(&shared.group);
-    tap.divert(1);
-    let (time, _, pending): (Value, Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
-    let redis_ms = time_ms(&time);
-    if let Some(redis_ms) = redis_ms {
-        progress.clock.look(redis_ms, sent, Instant::now());
-    }
-    let entries = tap.take().ok_or(NoReply).and_then(Entries::find);
-    let entries = entries.map_err(|NoReply| redis::RedisError::from(io::Error::other("Redis answered a read with what are no entries")))?;
-    progress.pace.took(entries.len());
-    if let (Some(redis_ms), Which::New) = (redis_ms, &which) {
-        progress.clock.heard(redis_ms, entries.ends().map(|(first, last)| (first.ms, last.ms)));
-    }
-    // Lost entries may have been trimmed since. Before anything is handed on: should this fail, all of them are read once more.
-    progress.trimmed.forget(shared, connection, term, &entries.gone()).await?;
-    let now_ms = progress.clock.now();
-    let strays = strays::are_pending(shared, &pending);
-    if strays {
-        shared.strays.store(true, Ordering::Relaxed);
-        if let Some((first, _)) = entries.ends() {
-            let mut between = Recovery::of_strays_between(progress.last, first);
-            while let Some(batch) = recover::next(shared, connection, &mut between, (&mut progress.clock, &mut progress.pace), term).await?
-            {
-                hand_on(shared, out, batch).await?;
-                progress.last = progress.last.max(between.after());
-            }
-        }
-    }
-    let mut batch = Batch::default();
-    let mut last_ms = 0;
-    entries.push(&mut batch, |id| {
-        progress.last = progress.last.max(Some(id));
-        last_ms = progress.clock.of_new(id.ms);
-        last_ms
-    });
-    let full = entries.len() >= count;
-    let caught_up = !full && !strays && matches!(which, Which::New);
-    // Without a time that can be read, the entries themselves are all that is known.
-    let read_up_to = if caught_up && redis_ms.is_some() { now_ms } else { last_ms };
-    batch.watermark_ms = progress.clock.raise(read_up_to);
-    shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
-    shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);
-    hand_on(shared, out, batch).await?;
-    Ok(if entries.len() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-}
-
-/// The command that reads so many entries.
-fn command(shared: &Shared, last: Option<EntryId>, count: usize, which: &Which) -> redis::Cmd {
-    let mut command = redis::cmd("XREADGROUP");
-    command.arg("GROUP").arg(&shared.group).arg(&shared.consumer).arg("COUNT").arg(count);
-    let from = match which {
-        Which::New => {
-            command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-            ">".to_owned()
-        }
-        Which::Lost => last.unwrap_or_default().to_string(),
-    };
-    command.arg("STREAMS").arg(&shared.stream).arg(from);
-    command
 }
 
 async fn hand_on(shared: &Shared, out: &mpsc::Sender<Batch>, batch: Batch) -> Result<(), SessionEnd> {

@@ -4,6 +4,8 @@
 //! that is done about an entry does. So the reader's connection has a tap below the library: it finds where replies end, and of those that the reader
 //! says hold entries the library gets to see that they came, and the reader gets the bytes. Everything else goes through unchanged.
 
+mod frames;
+
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +13,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use frames::Frames;
+pub(super) use frames::{Header, NoReply, header, text};
 
 /// Bytes that are asked for at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -159,152 +164,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-/// Finds where replies end, in however many pieces they come.
-#[derive(Debug, Default)]
-struct Frames {
-    /// How far has been looked.
-    at: usize,
-    /// Bytes from there on that are somebody's text, and values that are still to come.
-    skip: usize,
-    missing: usize,
-    /// What came is no reply: nobody can tell where the next one begins, and the library says what is wrong.
-    broken: bool,
-}
-
-impl Frames {
-    /// Whether a reply begins where has been looked to.
-    fn is_at_begin(&self) -> bool {
-        self.missing == 0 && self.skip == 0 && !self.broken
-    }
-
-    /// Goes on to the end of the reply; false when it has not come yet.
-    fn advance(&mut self, bytes: &[u8]) -> bool {
-        if self.broken {
-            self.at = bytes.len();
-            return false;
-        }
-        if self.is_at_begin() {
-            self.missing = 1;
-        }
-        loop {
-            let step = self.skip.min(bytes.len() - self.at);
-            self.at += step;
-            self.skip -= step;
-            if self.skip > 0 {
-                return false;
-            }
-            if self.missing == 0 {
-                return true;
-            }
-            match header(bytes, self.at) {
-                Ok(Some(header)) => {
-                    self.at = header.end;
-                    self.skip = header.text;
-                    self.missing = (self.missing - 1).saturating_add(header.values);
-                }
-                Ok(None) => return false,
-                Err(NoReply) => {
-                    self.broken = true;
-                    self.at = bytes.len();
-                    return false;
-                }
-            }
-        }
-    }
-}
-
-/// What came is nothing that Redis says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoReply;
-
-/// The line that a value begins with.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub kind: u8,
-    /// Where the line ends.
-    pub end: usize,
-    /// Bytes of text that follow, with their line end.
-    pub text: usize,
-    /// Values that follow.
-    pub values: usize,
-    /// Whether there is no value at all.
-    pub absent: bool,
-}
-
-/// The header at `at`; `None` when it has not come as a whole.
-pub(super) fn header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
-    match text(bytes, at) {
-        Some((begin, length)) => Ok(Some(Header {
-            kind: b'$',
-            end: begin,
-            text: length + 2,
-            values: 0,
-            absent: false,
-        })),
-        None => any_header(bytes, at),
-    }
-}
-
-/// Where the text at `at` begins, and its length, if one of less than a GB begins there: of what comes, nearly everything is that.
-pub(super) fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
-    let line = bytes.get(at..)?.strip_prefix(b"$")?;
-    let mut length = 0;
-    for (digits, byte) in line.iter().take(10).enumerate() {
-        match byte.wrapping_sub(b'0') {
-            digit @ 0..=9 => length = length * 10 + usize::from(digit),
-            _ if digits == 0 || digits > 9 || line.get(digits..digits + 2) != Some(b"\r\n") => return None,
-            _ => return Some((at + digits + 3, length)),
-        }
-    }
-    None
-}
-
-fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
-    let Some((&kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) else { return Ok(None) };
-    let counts = matches!(kind, b'$' | b'*' | b'%' | b'~' | b'>' | b'|' | b'=' | b'!');
-    if !counts {
-        if !matches!(kind, b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(') {
-            return Err(NoReply);
-        }
-        let header = |length: usize| Header {
-            kind,
-            end: at + length + 2,
-            text: 0,
-            values: 0,
-            absent: kind == b'_',
-        };
-        return Ok(memchr::memchr(b'\n', rest).map(header));
-    }
-    let (mut count, mut absent) = (0usize, false);
-    for (length, byte) in rest.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => count = count.checked_mul(10).and_then(|count| count.checked_add(usize::from(byte - b'0'))).ok_or(NoReply)?,
-            b'-' if length == 0 => absent = true,
-            b'\r' if length > 0 => {}
-            b'\n' if length > 1 => {
-                let count = if absent { 0 } else { count };
-                let (text, values) = match kind {
-                    _ if absent => (0, 0),
-                    b'$' | b'=' | b'!' => (count.saturating_add(2), 0),
-                    b'%' => (0, count.saturating_mul(2)),
-                    // What is said about a reply, before it.
-                    b'|' => (0, count.saturating_mul(2).saturating_add(1)),
-                    _ => (0, count),
-                };
-                return Ok(Some(Header {
-                    kind,
-                    end: at + length + 2,
-                    text,
-                    values,
-                    absent,
-                }));
-            }
-            _ => return Err(NoReply),
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

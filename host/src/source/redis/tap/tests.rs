@@ -119,7 +119,7 @@ fn the_short_way_to_a_text_says_what_the_long_one_does() {
     ] {
         let bytes = [b"12", line.as_bytes()].concat();
         if let Some((begin, length)) = text(&bytes, 2) {
-            let header = any_header(&bytes, 2).ok().flatten().expect("a header");
+            let header = frames::any_header(&bytes, 2).ok().flatten().expect("a header");
             assert_eq!((header.kind, header.end, header.text, header.absent), (b'$', begin, length + 2, false), "{line:?}");
         }
     }

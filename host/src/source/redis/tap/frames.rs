@@ -1,0 +1,147 @@
+//! Where replies begin and end, by the lines that their values begin with.
+
+/// Finds where replies end, in however many pieces they come.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// How far has been looked.
+    pub(super) at: usize,
+    /// Bytes from there on that are somebody's text, and values that are still to come.
+    skip: usize,
+    missing: usize,
+    /// What came is no reply: nobody can tell where the next one begins, and the library says what is wrong.
+    broken: bool,
+}
+
+impl Frames {
+    /// Whether a reply begins where has been looked to.
+    pub(super) fn is_at_begin(&self) -> bool {
+        self.missing == 0 && self.skip == 0 && !self.broken
+    }
+
+    /// Goes on to the end of the reply; false when it has not come yet.
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> bool {
+        if self.broken {
+            self.at = bytes.len();
+            return false;
+        }
+        if self.is_at_begin() {
+            self.missing = 1;
+        }
+        loop {
+            let step = self.skip.min(bytes.len() - self.at);
+            self.at += step;
+            self.skip -= step;
+            if self.skip > 0 {
+                return false;
+            }
+            if self.missing == 0 {
+                return true;
+            }
+            match header(bytes, self.at) {
+                Ok(Some(header)) => {
+                    self.at = header.end;
+                    self.skip = header.text;
+                    self.missing = (self.missing - 1).saturating_add(header.values);
+                }
+                Ok(None) => return false,
+                Err(NoReply) => {
+                    self.broken = true;
+                    self.at = bytes.len();
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// What came is nothing that Redis says.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct NoReply;
+
+/// The line that a value begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct Header {
+    pub kind: u8,
+    /// Where the line ends.
+    pub end: usize,
+    /// Bytes of text that follow, with their line end.
+    pub text: usize,
+    /// Values that follow.
+    pub values: usize,
+    /// Whether there is no value at all.
+    pub absent: bool,
+}
+
+/// The header at `at`; `None` when it has not come as a whole.
+pub(in super::super) fn header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
+    match text(bytes, at) {
+        Some((begin, length)) => Ok(Some(Header {
+            kind: b'$',
+            end: begin,
+            text: length + 2,
+            values: 0,
+            absent: false,
+        })),
+        None => any_header(bytes, at),
+    }
+}
+
+/// Where the text at `at` begins, and its length, if one of less than a GB begins there: of what comes, nearly everything is that.
+pub(in super::super) fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let line = bytes.get(at..)?.strip_prefix(b"$")?;
+    let mut length = 0;
+    for (digits, byte) in line.iter().take(10).enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => length = length * 10 + usize::from(digit),
+            _ if digits == 0 || digits > 9 || line.get(digits..digits + 2) != Some(b"\r\n") => return None,
+            _ => return Some((at + digits + 3, length)),
+        }
+    }
+    None
+}
+
+pub(super) fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
+    let Some((&kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) else { return Ok(None) };
+    let counts = matches!(kind, b'$' | b'*' | b'%' | b'~' | b'>' | b'|' | b'=' | b'!');
+    if !counts {
+        if !matches!(kind, b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(') {
+            return Err(NoReply);
+        }
+        let header = |length: usize| Header {
+            kind,
+            end: at + length + 2,
+            text: 0,
+            values: 0,
+            absent: kind == b'_',
+        };
+        return Ok(memchr::memchr(b'\n', rest).map(header));
+    }
+    let (mut count, mut absent) = (0usize, false);
+    for (length, byte) in rest.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => count = count.checked_mul(10).and_then(|count| count.checked_add(usize::from(byte - b'0'))).ok_or(NoReply)?,
+            b'-' if length == 0 => absent = true,
+            b'\r' if length > 0 => {}
+            b'\n' if length > 1 => {
+                let count = if absent { 0 } else { count };
+                let (text, values) = match kind {
+                    _ if absent => (0, 0),
+                    b'$' | b'=' | b'!' => (count.saturating_add(2), 0),
+                    b'%' => (0, count.saturating_mul(2)),
+                    // What is said about a reply, before it.
+                    b'|' => (0, count.saturating_mul(2).saturating_add(1)),
+                    _ => (0, count),
+                };
+                return Ok(Some(Header {
+                    kind,
+                    end: at + length + 2,
+                    text,
+                    values,
+                    absent,
+                }));
+            }
+            _ => return Err(NoReply),
+        }
+    }
+    Ok(None)
+}
