@@ -70,6 +70,30 @@ fn all_bad_values_are_named_at_once_and_no_secret_with_them() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_is_refused_with_the_place_and_not_with_what_stands_there() {
+    for (text, place) in [
+        ("redis_url = \"redis://:hush@host\nstream = \"s\"", "line 1, column "),
+        ("stream = \"s\"\nredis_url = redis://:hush@host", "line 2, column 13: "),
+        ("api_token = \"hush\" hush", "line 1, column 20: "),
+        ("api_token = hush", "line 1, column 13: "),
+        ("api_token = \"hush\"\napi_token = \"hush\"", "line 2, column 1: duplicate key"),
+        ("api_token = [\"hush\"]", "api_token is of type array"),
+    ] {
+        let sources = Sources {
+            file: Some(("meshtrace.toml".into(), text.into())),
+            ..Sources::default()
+        };
+        let error = format!("{:#}", Values::new(sources).expect_err("a refusal"));
+        let expected = if place.starts_with("line") {
+            format!("meshtrace.toml is not valid TOML: {place}")
+        } else {
+            format!("meshtrace.toml: {place}")
+        };
+        assert!(error.starts_with(&expected) && !error.contains("hush") && !error.contains('\n'), "{text}: {error}");
+    }
+}
+
+#[test]
 fn unknown_keys_and_variables_are_refused() {
     let file = Some(("meshtrace.toml".into(), "trace_time_out = \"1m\"".into()));
     let sources = Sources { file, ..Sources::default() };
