@@ -4,6 +4,7 @@ mod dead;
 mod plugin;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
 use crate::demo;
+
+/// Names the configuration file, as `--config` does.
+const CONFIG_VARIABLE: &str = "MESHTRACE_CONFIG";
 
 /// Runs the command; the exit code says whether it did what it was asked.
 pub fn main() -> ExitCode {
@@ -69,20 +73,27 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
     })
 }
 
-fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
+/// The variables that are text. One of ours that is not is named only: its value may be a secret.
+fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<BTreeMap<String, String>> {
+    let ours = |name: &str| name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.env == name);
     let mut environment = BTreeMap::new();
-    for (key, value) in std::env::vars_os() {
+    for (key, value) in variables {
         let Ok(key) = key.into_string() else { continue };
         match value.into_string() {
             Ok(value) => drop(environment.insert(key, value)),
-            Err(value) if SETTINGS.iter().any(|setting| setting.env == key) => bail!("{key}={}: expected UTF-8", value.display()),
+            Err(_) if ours(&key) => bail!("{key}: its value is not text; expected UTF-8"),
             Err(_) => {}
         }
     }
+    Ok(environment)
+}
+
+fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
+    let environment = environment(std::env::vars_os())?;
     // Not every command has every setting as a flag.
     let given = |key| matches.try_get_one::<String>(key).ok().flatten().cloned();
     let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, given(setting.key)?))).collect();
-    let file = matches.get_one::<String>("config-file").or_else(|| environment.get("MESHTRACE_CONFIG")).map(PathBuf::from);
+    let file = matches.get_one::<String>("config-file").or_else(|| environment.get(CONFIG_VARIABLE)).map(PathBuf::from);
     let mut sources = Sources { environment, flags, ..Sources::default() };
     sources.read_file(file.as_deref())?;
     Ok(sources)
@@ -158,5 +169,22 @@ fn stop_signal() -> impl Future<Output = ()> {
                 std::future::pending().await
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_of_ours_that_is_no_text_is_named_without_its_value() {
+        let given = |name: &str| environment([(name.into(), OsString::from_vec(b"hush\xff".to_vec()))].into_iter());
+        for name in ["REDIS_URL", "MESHTRACE_API_TOKEN", CONFIG_VARIABLE] {
+            let error = given(name).expect_err("a refusal").to_string();
+            assert_eq!(error, format!("{name}: its value is not text; expected UTF-8"));
+        }
+        assert!(given("LS_COLORS").expect("not ours").is_empty());
     }
 }

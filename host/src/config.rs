@@ -5,6 +5,7 @@
 //! name, what was given, and what is allowed.
 
 mod api;
+mod embedded;
 mod parse;
 mod settings;
 mod telemetry;
@@ -15,9 +16,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use self::embedded::Listener;
+use self::values::Reader;
 use crate::correlate::Rules;
 use crate::secret::Secret;
-use crate::source::embedded;
+use crate::source::embedded::GROUP;
 use crate::source::redis::{DOCUMENTED_GROUP, JournalBounds, RedisConfig, TlsFiles};
 use crate::store;
 pub use api::{ApiConfig, Certificate, Token, token};
@@ -67,7 +70,7 @@ impl SourceConfig {
     pub fn names(&self) -> (&str, &str) {
         match self {
             SourceConfig::Redis(redis) => (&redis.stream, redis.group.as_deref().unwrap_or(DOCUMENTED_GROUP)),
-            SourceConfig::Embedded { stream, .. } => (stream, embedded::GROUP),
+            SourceConfig::Embedded { stream, .. } => (stream, GROUP),
         }
     }
 }
@@ -143,7 +146,7 @@ impl Config {
         };
         let config = Config {
             enabled: read.get("tracing_enabled", parse::boolean),
-            source: SourceConfig::of(redis),
+            source: SourceConfig::of(redis, &mut read),
             rules,
             max_queued_bytes: read.get("max_queued_bytes", parse::count),
             exporters: ExporterConfig {
@@ -176,13 +179,15 @@ impl Config {
 }
 
 impl SourceConfig {
-    fn of(redis: RedisConfig) -> SourceConfig {
+    fn of(redis: RedisConfig, read: &mut Reader<'_>) -> SourceConfig {
         let Some(rest) = redis.url.strip_prefix("embedded://") else { return SourceConfig::Redis(redis) };
-        let (user, address) = rest.rsplit_once('@').map_or((None, rest), |(user, address)| (Some(user), address));
-        let password = user.map(|user| user.split_once(':').map_or(user, |(_, password)| password).to_owned());
+        let listener = embedded::listener(rest).unwrap_or_else(|expected| {
+            read.refuse("redis_url", &expected);
+            Listener::default()
+        });
         SourceConfig::Embedded {
-            address: address.trim_end_matches('/').to_owned(),
-            password: password.filter(|password| !password.is_empty()).map(|password| password.as_str().into()),
+            address: listener.address,
+            password: listener.password.map(|password| password.as_str().into()),
             stream: redis.stream,
         }
     }

@@ -31,3 +31,4 @@ pub mod secret;
 pub mod source;
 pub mod store;
 pub mod tasks;
+pub mod toml_error;

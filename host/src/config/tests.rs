@@ -70,6 +70,30 @@ fn all_bad_values_are_named_at_once_and_no_secret_with_them() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_is_refused_with_the_place_and_not_with_what_stands_there() {
+    for (text, place) in [
+        ("redis_url = \"redis://:hush@host\nstream = \"s\"", "line 1, column "),
+        ("stream = \"s\"\nredis_url = redis://:hush@host", "line 2, column 13: "),
+        ("api_token = \"hush\" hush", "line 1, column 20: "),
+        ("api_token = hush", "line 1, column 13: "),
+        ("api_token = \"hush\"\napi_token = \"hush\"", "line 2, column 1: duplicate key"),
+        ("api_token = [\"hush\"]", "api_token is of type array"),
+    ] {
+        let sources = Sources {
+            file: Some(("meshtrace.toml".into(), text.into())),
+            ..Sources::default()
+        };
+        let error = format!("{:#}", Values::new(sources).expect_err("a refusal"));
+        let expected = if place.starts_with("line") {
+            format!("meshtrace.toml is not valid TOML: {place}")
+        } else {
+            format!("meshtrace.toml: {place}")
+        };
+        assert!(error.starts_with(&expected) && !error.contains("hush") && !error.contains('\n'), "{text}: {error}");
+    }
+}
+
+#[test]
 fn unknown_keys_and_variables_are_refused() {
     let file = Some(("meshtrace.toml".into(), "trace_time_out = \"1m\"".into()));
     let sources = Sources { file, ..Sources::default() };
@@ -98,12 +122,40 @@ fn compiled_plugins_are_kept_where_the_user_s_caches_are_unless_told_otherwise()
 
 #[test]
 fn an_embedded_url_listens() {
-    let values = Values::new(environment(&[("REDIS_URL", "embedded://:pw@127.0.0.1:7000")])).expect("values");
-    let SourceConfig::Embedded { address, password, .. } = Config::new(&values).expect("a configuration").source else {
-        panic!("not embedded")
+    let listener = |url: &str| {
+        let values = Values::new(environment(&[("REDIS_URL", url)])).expect("values");
+        let SourceConfig::Embedded { address, password, .. } = Config::new(&values).expect("a configuration").source else {
+            panic!("not embedded")
+        };
+        (address, password, values.describe())
     };
-    assert_eq!(address, "127.0.0.1:7000");
-    assert!(password.is_some_and(|password| password.is(b"pw")));
-    assert!(!values.describe().contains("pw@"));
-    assert_eq!(values.describe().lines().count(), SETTINGS.len());
+    for (url, expected) in [
+        ("embedded://:pw@127.0.0.1:7000", Some("pw")),
+        ("embedded://default:pw@127.0.0.1:7000/", Some("pw")),
+        // As clients decode what they are given.
+        ("embedded://:p%40s%2Fs%25@127.0.0.1:7000", Some("p@s/s%")),
+        ("embedded://:100%@127.0.0.1:7000", Some("100%")),
+        ("embedded://127.0.0.1:7000", None),
+        ("embedded://default@127.0.0.1:7000", None),
+    ] {
+        let (address, password, described) = listener(url);
+        assert_eq!(address, "127.0.0.1:7000", "{url}");
+        assert_eq!(password.is_some(), expected.is_some(), "{url}");
+        assert!(password.is_none_or(|password| password.is(expected.unwrap_or_default().as_bytes())), "{url}");
+        assert!(!described.contains("pw@") && !described.contains("100%"), "{url}");
+        assert_eq!(described.lines().count(), SETTINGS.len());
+    }
+}
+
+#[test]
+fn an_embedded_url_with_another_user_or_a_password_that_is_no_text_is_refused() {
+    for (url, shown) in [
+        ("embedded://agents:hush@h:1", "embedded://agents:***@h:1"),
+        ("embedded://hush@h:1", "embedded://***@h:1"),
+        ("embedded://:hush%FF@h:1", "embedded://:***@h:1"),
+    ] {
+        let error = refused(environment(&[("REDIS_URL", url)]));
+        assert!(error.starts_with(&format!("REDIS_URL={shown}: expected embedded://:PASSWORD@HOST:PORT")), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::{SETTINGS, Setting};
+use crate::toml_error;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +133,8 @@ fn user_cache_dir(environment: &BTreeMap<String, String>) -> Option<String> {
 }
 
 fn file_values(path: &Path, text: &str) -> anyhow::Result<BTreeMap<String, String>> {
-    let table: toml::Table = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
+    let parsed: Result<toml::Table, _> = text.parse();
+    let table = parsed.map_err(|error| anyhow!("{} is not valid TOML: {}", path.display(), toml_error::told(text, &error)))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         if !SETTINGS.iter().any(|setting| setting.key == key) {

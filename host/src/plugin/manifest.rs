@@ -15,6 +15,7 @@ use self::limits::LimitTable;
 use self::permissions::Permissions;
 use super::{Grants, Limits};
 use crate::filter::OnFailure;
+use crate::toml_error;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::plugin_toml as fuzz_plugin_toml;
@@ -113,7 +114,7 @@ impl Manifest {
     /// # Errors
     /// What is not understood: the key, what was given, what is allowed.
     pub fn parse(text: &str) -> anyhow::Result<Manifest> {
-        let file: File = toml::from_str(text).map_err(|error| anyhow!(told(text, &error)))?;
+        let file: File = toml::from_str(text).map_err(|error| anyhow!(toml_error::told(text, &error)))?;
         let plain = Manifest::default();
         let within = |key: &str, given: Option<usize>, default: usize, max: usize| match given {
             Some(given) if !(1..=max).contains(&given) => bail!("{key} = {given}: expected a whole number from 1 to {max}"),
@@ -133,25 +134,6 @@ impl Manifest {
             component: file.component.map(component).transpose()?,
         })
     }
-}
-
-/// What is wrong with `text`, and where. What stands there is not quoted: it may be a secret of `[config]`, and this is logged and shown.
-fn told(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().trim().replace('\n', ", ");
-    // A value of the wrong type stands in the message itself: invalid type: string "hush", expected a map.
-    let message = match (message.find('"'), message.rfind(", expected ")) {
-        (Some(value), Some(expected)) if value < expected => format!("{}{}", message[..value].trim_end(), &message[expected..]),
-        _ => message,
-    };
-    let before = error.span().and_then(|span| text.get(..span.start));
-    before.map_or_else(
-        || message.clone(),
-        |before| {
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            format!("line {line}, column {column}: {message}")
-        },
-    )
 }
 
 /// A file name, so that nothing outside the directory is ever loaded; or the name of a bundled plugin.

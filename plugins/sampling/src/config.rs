@@ -17,14 +17,17 @@ const EXAMPLE: &str = r#"{"policies":[{"name":"errors","type":"status_code","sta
 const ELSEWHERE: [(&[&str], &str); 5] = [
     (
         &["decision_wait", "decision_wait_after_root_received"],
-        "traces come here complete; how long they are waited for is set in the host by TRACE_TIMEOUT and MESHTRACE_PARENT_WAIT",
+        "traces come here complete; how long they are waited for is set in the host by MESHTRACE_QUIET_PERIOD, TRACE_TIMEOUT and MESHTRACE_PARENT_WAIT",
     ),
     (
         &["num_traces", "expected_new_traces_per_sec", "block_on_overflow", "num_shards", "tail_storage"],
         "open traces are kept by the host; their bound is set there by MESHTRACE_MAX_OPEN_BYTES",
     ),
     (&["decision_cache"], "decisions are remembered by the host, and late spans follow them"),
-    (&["maximum_trace_size_bytes"], "the host bounds traces by MESHTRACE_MAX_TRACE_SPANS"),
+    (
+        &["maximum_trace_size_bytes"],
+        "the host bounds traces by MESHTRACE_MAX_TRACE_BYTES; one that grows beyond is decided early there, and not dropped",
+    ),
     (
         &["sampling_strategy", "drop_pending_traces_on_shutdown"],
         "traces are decided when they are complete, and none is dropped on shutdown",

@@ -65,7 +65,13 @@ fn mistakes_around_the_policies_are_named() {
         (
             r#"{"policies":[],"decision_wait":"10s"}"#,
             "decision_wait is not a setting of this filter: traces come here complete; how long they are waited for is set in the \
-             host by TRACE_TIMEOUT and MESHTRACE_PARENT_WAIT; remove it"
+             host by MESHTRACE_QUIET_PERIOD, TRACE_TIMEOUT and MESHTRACE_PARENT_WAIT; remove it"
+                .into(),
+        ),
+        (
+            r#"{"policies":[],"maximum_trace_size_bytes":1}"#,
+            "maximum_trace_size_bytes is not a setting of this filter: the host bounds traces by MESHTRACE_MAX_TRACE_BYTES; one \
+             that grows beyond is decided early there, and not dropped; remove it"
                 .into(),
         ),
         (
