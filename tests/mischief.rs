@@ -29,14 +29,16 @@ fn said(host: &Host, name: &str, begin: &str) -> String {
 
 /// Scenario: side by side, amid other traces: an exporter that logs and prints 40 MB; one under the name of the bundled otlp that reads its environment;
 /// ones that try to open files and sockets; one that grows a table in every call and is not required; one that refuses a trace for a reason of
-/// 10 KB; ones that panic when their state is asked for, when they are to take over one, and at writing out what they hold back; two filters
+/// 10 KB; one that wants twenty thousand numbers of its own; ones that panic when their state is asked for, when they are to take over one, and at writing out what they hold back; two filters
 /// that answer what makes no sense, which traces may pass.
 /// Guarantees: the host is healthy throughout; what each runs into or is denied is told and counted, and every failure is in the metrics; json,
 /// stats, redact and sampling have every trace, as it was, and do not fail once; the host ends in order.
 #[test]
 fn harm_beside_the_traces_costs_none() {
     let (redis, plugins) = (RedisServer::start(), PluginDir::new());
-    for name in ["log-flood", "escape", "sockets", "long-reason", "snapshot-traps", "restore-traps", "flush-traps", "verdicts", "edits"] {
+    for name in
+        ["log-flood", "escape", "sockets", "long-reason", "numbers", "snapshot-traps", "restore-traps", "flush-traps", "verdicts", "edits"]
+    {
         plugins.put(&format!("{name}.wasm"), evil(name));
     }
     for name in ["verdicts", "edits"] {
@@ -50,7 +52,7 @@ fn harm_beside_the_traces_costs_none() {
     let mut host = host_with_filters(&redis, &plugins).set("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hush").start();
     let mut connection = redis.connect();
     let begin = Instant::now();
-    let attacks = ["log-flood", "environment", "escape", "sockets", "long-reason"];
+    let attacks = ["log-flood", "environment", "escape", "sockets", "long-reason", "numbers"];
     let ids = healthy(&host, || {
         let load = Load::start(&redis);
         publish(&mut connection, STREAM, &attacks.map(|name| lone(name, name)));
@@ -69,6 +71,7 @@ fn harm_beside_the_traces_costs_none() {
     wait_until_settled(&mut connection, GROUP);
 
     assert_log_is_thinned(&host, begin);
+    assert_numbers_are_few(&host);
     assert_eq!(said(&host, "otlp", "found "), "[]");
     assert_eq!(said(&host, "escape", "read /etc/passwd: "), "entity not found");
     let letters = dead_letters(&mut connection);
@@ -85,7 +88,7 @@ fn harm_beside_the_traces_costs_none() {
         let denied = page["denied"].as_array().expect("denials");
         assert!(denied.iter().any(|denial| denial["what"] == what), "{page}");
     }
-    for name in ["log-flood", "otlp", "escape", "sockets", "snapshot-traps", "restore-traps", "flush-traps"] {
+    for name in ["log-flood", "otlp", "escape", "sockets", "numbers", "snapshot-traps", "restore-traps", "flush-traps"] {
         let page = plugin(&host, name);
         assert_eq!((&page["state"], &page["exported"]), (&json!("running"), &json!(ids.len() + attacks.len())), "{page}");
         let fails = ["snapshot-traps", "restore-traps"].contains(&name);
@@ -103,6 +106,22 @@ fn harm_beside_the_traces_costs_none() {
 fn assert_tells(host: &Host, name: &str, reason: &str) {
     let page = plugin(host, name);
     assert!(page["last_error"].as_str().is_some_and(|told| told.starts_with(reason)), "{page}");
+}
+
+/// Of the ten thousand counters and gauges that it wants there are 256 each, and none with another name; the others are refused, and counted.
+#[track_caller]
+fn assert_numbers_are_few(host: &Host) {
+    let own = eventually("its numbers are shown", || {
+        let own = plugin(host, "numbers")["metrics"].as_object().cloned()?;
+        own.contains_key("refused_numbers").then_some(own)
+    });
+    let of = |kind: &str| own.keys().filter(|name| name.starts_with(kind)).count();
+    assert_eq!((of("counter_"), of("gauge_"), own.len()), (256, 256, 2 * 256 + 1));
+    // Nine bad names are tried as each kind, and two names that the other kind has.
+    assert_eq!(own["refused_numbers"], 2 * (10_000 - 256) + 2 * 9 + 2);
+    let shown = host.get("/metrics").body;
+    let lines = shown.lines().filter(|line| line.starts_with("meshtrace_plugin_own") && line.contains("plugin=\"numbers\"")).count();
+    assert_eq!(lines, 2 * 256 + 2, "they, the refused ones, and how many are left out");
 }
 
 /// The log has a second's worth of the flood at a time, and says how much is missing.

@@ -33,17 +33,25 @@ fn the_exporter_type_chooses_the_plugins() {
     }
 }
 
-/// Scenario: a list with a name that no plugin has, or with no name in a place.
-/// Guarantees: the host does not start, and says what was given and what there is.
+/// Scenario: a list with a name that no exporter has, or with no name in a place; a bundled filter's name.
+/// Guarantees: the host does not start, and says what was given and what there is, or where filters go; a filter that lies there may be named, too.
 #[test]
 fn an_unknown_exporter_stops_the_start_and_what_there_is_is_listed() {
     for (given, unknown) in [("jsn", "jsn"), ("console,jsn", "jsn"), ("console,,json", ""), ("none,json", "none")] {
         let said = HostBuilder::idle().set("TRACE_EXPORTER_TYPE", given).refused();
         let expected = format!(
-            "meshtrace: TRACE_EXPORTER_TYPE={given}: there is no plugin {unknown:?}; expected none, multi, or a comma list of console, json, otlp, redact, sampling, stats\n"
+            "meshtrace: TRACE_EXPORTER_TYPE={given}: there is no exporter {unknown:?}; expected none, multi, or a comma list of console, json, otlp, stats\n"
         );
         assert_eq!(said, expected);
     }
+    for (given, filter) in [("redact", "redact"), ("json, sampling", "sampling")] {
+        let said = HostBuilder::idle().set("TRACE_EXPORTER_TYPE", given).refused();
+        let expected =
+            format!("meshtrace: TRACE_EXPORTER_TYPE={given}: {filter} is a filter; put {filter}.toml into MESHTRACE_PLUGIN_DIR\n");
+        assert_eq!(said, expected);
+    }
+    let there = HostBuilder::idle().file("redact.toml", "").set("MESHTRACE_PLUGIN_DIR", ".").set("TRACE_EXPORTER_TYPE", "json,redact");
+    assert_eq!(there.set("TRACE_ENABLE_STATS", "false").start().status()["exporter"]["type"], "json,redact");
 }
 
 /// Scenario: four traces of one or two spans, one of them failed.

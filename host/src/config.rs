@@ -198,4 +198,6 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod tests;

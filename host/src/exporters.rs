@@ -17,18 +17,24 @@ const JSON_GUEST_DIR: &str = "/out";
 /// The exporters that run whatever lies in the plugin directory. What lies there runs besides: dropping a file in is how it is chosen.
 ///
 /// # Errors
-/// A name that is neither bundled nor among those `dropped_in`.
+/// A name that is neither a bundled exporter's nor among those `dropped_in`.
 pub fn selected(config: &ExporterConfig, dropped_in: &BTreeSet<String>) -> anyhow::Result<BTreeSet<String>> {
     let mut names: BTreeSet<String> = match config.kind.as_str() {
         "none" => BTreeSet::new(),
         "multi" => ["console", "json", "stats"].map(str::to_owned).into(),
         list => list.split(',').map(|name| name.trim().to_owned()).collect(),
     };
-    let known: BTreeSet<String> = dropped_in.iter().cloned().chain(Bundled::names().map(str::to_owned)).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(*name)) {
+    let exporter = |name: &str| Bundled::exporters().any(|own| own == name);
+    let filter = |name: &str| Bundled::names().any(|own| own == name) && !exporter(name);
+    if let Some(refused) = names.iter().find(|name| !dropped_in.contains(*name) && !exporter(name)) {
+        let kind = &config.kind;
+        if filter(refused) {
+            bail!("TRACE_EXPORTER_TYPE={kind}: {refused} is a filter; put {refused}.toml into MESHTRACE_PLUGIN_DIR");
+        }
+        let dropped_in = dropped_in.iter().filter(|name| !filter(name)).cloned();
+        let known: BTreeSet<String> = dropped_in.chain(Bundled::exporters().map(str::to_owned)).collect();
         bail!(
-            "TRACE_EXPORTER_TYPE={}: there is no plugin {unknown:?}; expected none, multi, or a comma list of {}",
-            config.kind,
+            "TRACE_EXPORTER_TYPE={kind}: there is no exporter {refused:?}; expected none, multi, or a comma list of {}",
             known.into_iter().collect::<Vec<_>>().join(", ")
         );
     }

@@ -35,7 +35,7 @@ pub const SETTINGS: &[Setting] = &[
         "exporter_type",
         "TRACE_EXPORTER_TYPE",
         "console",
-        "console, json, stats, multi (all of these), otlp, none, or a comma list of plugin names",
+        "console, json, stats, multi (all of these), otlp, none, or a comma list of exporters",
     ),
     setting("pretty_output", "TRACE_PRETTY_OUTPUT", "true", "Console: trees; false: one line per trace"),
     setting("enable_stats", "TRACE_ENABLE_STATS", "true", "Run the stats exporter, which /trace/stats asks"),

@@ -9,6 +9,8 @@
 //! - **Names are bounded** in number (`max_operations`, `max_agents`) and size (256 bytes). Spans of names that found no place
 //!   are counted in `other`, and as the row `other` among the top operations.
 //! - **Delivery is at least once**: a trace that comes again after a crash is counted again.
+//! - **The host keeps its state every 5 s.** When an instance fails, the next one goes on from what was kept last, so what was
+//!   counted in up to 5 s may be missing.
 
 mod config;
 mod histogram;

@@ -26,6 +26,11 @@ impl Bundled {
         Self::ALL.iter().map(|(name, _)| *name)
     }
 
+    /// The names of those that are exporters; the others are filters.
+    pub fn exporters() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().filter(|(_, wasm)| !exports_a_filter(wasm)).map(|(name, _)| *name)
+    }
+
     /// The bundled component called `name`.
     pub(in crate::plugin) fn bytes(name: &str) -> Option<&'static [u8]> {
         Self::ALL.iter().find(|(own, _)| *own == name).map(|(_, bytes)| *bytes)
@@ -60,11 +65,15 @@ pub(super) fn source(name: &str, component: Option<&str>, files: &BTreeMap<Strin
 /// What a filter exports, whichever version of the contract it was built for. A component has its exports' names in it as they are.
 const FILTER: &[u8] = b"meshtrace:plugin/trace-filter@";
 
+fn exports_a_filter(wasm: &[u8]) -> bool {
+    memmem::find(wasm, FILTER).is_some()
+}
+
 impl Source {
     /// Whether it may be a filter: looked at without compiling it, so something else may look like one. Reads the file.
     pub fn may_be_filter(&self, limits: &Limits) -> bool {
         // What cannot be read is none, and is told and counted when it is loaded.
-        self.read(limits, &Counters::default()).is_ok_and(|wasm| memmem::find(&wasm, FILTER).is_some())
+        self.read(limits, &Counters::default()).is_ok_and(|wasm| exports_a_filter(&wasm))
     }
 
     /// The component's bytes.

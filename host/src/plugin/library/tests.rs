@@ -118,5 +118,6 @@ fn filters_are_known_before_they_are_compiled() {
     let filters: Vec<&str> =
         Bundled::names().filter(|name| Source::Bundled((*name).to_owned()).may_be_filter(&Limits::default())).collect();
     assert_eq!(filters, ["redact", "sampling"]);
+    assert_eq!(Bundled::exporters().collect::<Vec<_>>(), ["console", "json", "otlp", "stats"]);
     assert!(!Source::Missing(String::new()).may_be_filter(&Limits::default()));
 }
