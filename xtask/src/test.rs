@@ -33,6 +33,7 @@ const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-g
 const DOC: &str = "doc --no-deps --workspace --features xtask/c-guest";
 const DOC_PLUGINS: &str = "doc --no-deps --workspace";
 const CLIPPY_ATTACKERS: &str = "clippy --release --examples --target wasm32-wasip2 --target-dir ../../target/evil -- -D warnings";
+const CLIPPY_BENCH: &str = "clippy --release --examples --target wasm32-wasip2 --target-dir ../../../target/bench-guests -- -D warnings";
 const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";
 const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D warnings";
 
@@ -40,11 +41,12 @@ const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D war
 const TEST_THREADS: &str = "4";
 
 /// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 16] = [
     always("setup", Work::Own("setup", setup::run)),
     always("format", Work::Cargo("", "fmt --all --check")),
     when_full("format plugins", Work::Cargo("plugins", "fmt --all --check")),
     when_full("format attackers", Work::Cargo("tests/evil", "fmt --all --check")),
+    when_full("format bench's guests", Work::Cargo("tests/bench/guests", "fmt --all --check")),
     when_full("format fuzz targets", Work::Cargo("tests/fuzz", "fmt --check")),
     when_full("lint plugins", Work::Cargo("plugins", CLIPPY_PLUGINS)),
     when_full("lint plugins for wasm", Work::Cargo("plugins", CLIPPY_GUESTS)),
@@ -53,6 +55,7 @@ const STEPS: [Step; 14] = [
     when_full("docs", Work::Doc("", DOC)),
     when_full("docs of plugins", Work::Doc("plugins", DOC_PLUGINS)),
     when_full("lint attackers", Work::Cargo("tests/evil", CLIPPY_ATTACKERS)),
+    when_full("lint bench's guests", Work::Cargo("tests/bench/guests", CLIPPY_BENCH)),
     always("examples", Work::Own("examples", examples::run)),
     always("test", Work::Cargo("", "test --workspace")),
 ];
