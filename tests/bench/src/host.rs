@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -36,13 +37,19 @@ pub struct Host {
     pub begin: Instant,
 }
 
-/// The host's binary.
-pub fn program() -> Result<PathBuf> {
-    let program = std::env::current_exe()?.with_file_name("meshtrace");
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says which binary is the host, once: the one beside this one, unless another is wanted.
+///
+/// # Errors
+/// There is none.
+pub fn choose(wanted: Option<PathBuf>) -> Result<()> {
+    let program = wanted.map_or_else(|| Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("meshtrace")), Ok)?;
     if !program.is_file() {
         bail!("{} is missing: cargo build --release -p meshtrace makes it", program.display());
     }
-    Ok(program)
+    PROGRAM.get_or_init(|| program);
+    Ok(())
 }
 
 impl HostBuilder {
@@ -84,7 +91,7 @@ impl HostBuilder {
     /// Starts it, and waits for nothing.
     pub fn start(self) -> Result<Host> {
         let port = free_port()?;
-        let mut command = Command::new(program()?);
+        let mut command = Command::new(PROGRAM.get().context("no host was chosen")?);
         command.arg("run").current_dir(self.dir.path()).env_clear().envs(&self.environment);
         command.env("MESHTRACE_LISTEN", format!("127.0.0.1:{port}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.dir.path().join("stderr"))?);

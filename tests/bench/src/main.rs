@@ -21,7 +21,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use measure::Machine;
 use options::Options;
@@ -50,10 +50,15 @@ fn run() -> Result<()> {
     let machine = Machine::look();
     println!("{}", machine.describe());
     let mut bench = Bench::new(options.clone())?;
-    let mut report = Report::new(machine);
+    let (mut report, mut failed) = (Report::new(machine), Vec::new());
     for row in rows::all().filter(|row| options.wants(row.name)) {
         eprintln!("bench: {} …", row.name);
-        let figures = (row.run)(&mut bench).map_err(|error| error.context(format!("row {}", row.name)))?;
+        let figures = (row.run)(&mut bench).unwrap_or_else(|error| {
+            // What else was measured is not lost by that.
+            eprintln!("bench: row {} failed: {error:#}", row.name);
+            failed.push(row.name);
+            Vec::new()
+        });
         for figure in figures {
             println!("{}", table::line(&figure));
             report.figures.push(figure);
@@ -63,5 +68,5 @@ fn run() -> Result<()> {
     let path = options.json_path();
     report.write(&path)?;
     println!("also written to {}", path.display());
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { bail!("these rows failed: {}", failed.join(", ")) }
 }

@@ -20,6 +20,8 @@ pub struct Options {
     pub compare: Option<PathBuf>,
     /// Where the report is written.
     pub json: Option<PathBuf>,
+    /// Another host than the one beside this program.
+    pub host: Option<PathBuf>,
     /// Only say what can be asked for.
     pub help: bool,
 }
@@ -33,6 +35,7 @@ impl Options {
             entries: ENTRIES,
             compare: None,
             json: None,
+            host: None,
             help: false,
         };
         let mut rest = arguments.iter();
@@ -44,6 +47,7 @@ impl Options {
                 "--entries" => options.entries = entries(value()?)?,
                 "--compare" => options.compare = Some(value()?.into()),
                 "--json" => options.json = Some(value()?.into()),
+                "--host" => options.host = Some(std::fs::canonicalize(value()?).context("--host")?),
                 other => bail!("bench does not take `{other}`; --help says what it takes"),
             }
         }
@@ -85,6 +89,7 @@ cargo xtask bench [OPTIONS]
   --only ROW[,ROW…]   these rows; all of them otherwise
   --entries N         entries of the backlog that throughput is measured with (1000000)
   --compare OLD.json  show the difference to an earlier report
+  --host BINARY       measure this host instead of the one that was just built
   --json FILE         where the report goes (bench.json)
 
 Rows:

@@ -1,6 +1,7 @@
 //! What is measured: a row per target, each of which can be run alone.
 
 mod calls;
+mod latency;
 mod memory;
 mod start;
 mod throughput;
@@ -23,7 +24,7 @@ pub struct Row {
 
 /// All rows, in the order in which they run.
 pub fn all() -> impl Iterator<Item = &'static Row> {
-    [throughput::ROWS, calls::ROWS, memory::ROWS, start::ROWS].into_iter().flatten()
+    [throughput::ROWS, calls::ROWS, memory::ROWS, latency::ROWS, start::ROWS].into_iter().flatten()
 }
 
 /// What rows share: made when the first of them needs it.
@@ -31,6 +32,8 @@ pub struct Bench {
     pub options: Options,
     yardstick: Option<Yardstick>,
     guests: Option<Guests>,
+    /// Entries per second that the complete pipeline takes, once that was measured.
+    pub sustained: Option<f64>,
 }
 
 /// A backlog, and how fast it can be read at all.
@@ -44,8 +47,13 @@ impl Bench {
     /// # Errors
     /// There is no host to measure.
     pub fn new(options: Options) -> Result<Bench> {
-        crate::host::program()?;
-        Ok(Bench { options, yardstick: None, guests: None })
+        crate::host::choose(options.host.clone())?;
+        Ok(Bench {
+            options,
+            yardstick: None,
+            guests: None,
+            sustained: None,
+        })
     }
 
     pub fn yardstick(&mut self) -> Result<&Yardstick> {
