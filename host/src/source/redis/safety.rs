@@ -20,6 +20,8 @@ use super::{Shared, group};
 use crate::source::{RestartSafety, SourceState};
 use unread::{Gone, Unread};
 
+/// How long nothing is read before that is called a standstill: an entry waits for a moment anyway. Less than the time between two looks.
+const STILL: Duration = Duration::from_secs(3);
 /// Between two lines of the log about the same.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// A pace that was higher is forgotten by a tenth with each look: bursts come again.
@@ -81,6 +83,8 @@ pub(super) struct Safety {
     cut_at: Option<u64>,
     /// At the last look.
     entries_read: Option<u64>,
+    /// Since when something waits and nothing is read.
+    still_since: Option<Instant>,
     unread: Unread,
     /// Dead letters that had been pushed out when that was last told.
     letters_lost: u64,
@@ -174,20 +178,22 @@ impl Safety {
         self.cut_at.or_else(|| Some(max_len).filter(|limit| *limit > 0 && view.length <= limit + limit / 10))
     }
 
-    /// Whether something could be read, and nothing has been since the last look: of what is new, or of what an earlier host has left.
-    fn stands_still(&mut self, state: SourceState, view: View, entries_read: u64) -> bool {
+    /// Whether something could be read, and nothing is: of what is new, or of what an earlier host has left. Not yet when it has only just come.
+    fn stands_still(&mut self, state: SourceState, view: View, entries_read: u64, now: Instant) -> bool {
         let waits = match state {
             // How many there are is not always known, but whether there are any is.
             SourceState::Running => view.lag != Some(0),
             SourceState::Recovering => view.pending > 0,
             _ => false,
         };
-        self.entries_read.replace(entries_read) == Some(entries_read) && waits
+        let still = self.entries_read.replace(entries_read) == Some(entries_read) && waits;
+        self.still_since = still.then(|| self.still_since.unwrap_or(now));
+        self.still_since.is_some_and(|since| now.saturating_duration_since(since) >= STILL)
     }
 
     fn tell(&mut self, shared: &Shared, safety: Option<RestartSafety>, view: View, now: Instant) {
         let snapshot = shared.status.snapshot();
-        let stands_still = self.stands_still(snapshot.state, view, snapshot.entries_read);
+        let stands_still = self.stands_still(snapshot.state, view, snapshot.entries_read, now);
         let seconds = safety.and_then(|safety| safety.time).map_or("unknown".to_owned(), |time| time.as_secs().to_string());
         let entries = safety.and_then(|safety| safety.entries).map_or("unknown".to_owned(), |entries| entries.to_string());
         if stands_still && due(&mut self.told.standstill, now) {

@@ -93,12 +93,14 @@ fn a_burst_is_remembered_for_a_while() {
 #[test]
 fn reading_stands_still_when_something_waits_and_nothing_is_read_also_before_what_is_new() {
     use SourceState::{Recovering, Running, StandingBy};
+    let start = Instant::now();
     let at = |state, lag, pending| {
         let mut safety = Safety::default();
         let view = View { lag, pending, ..View::default() };
-        [7, 7, 8].map(|read| safety.stands_still(state, view, read))
+        let looks = [(0, 7), (5_000, 7), (5_010, 7), (10_000, 7), (15_000, 8), (20_000, 8)];
+        looks.map(|(at_ms, read)| safety.stands_still(state, view, read, start + Duration::from_millis(at_ms)))
     };
-    let (still, goes_on) = ([false, true, false], [false; 3]);
+    let (still, goes_on) = ([false, false, false, true, false, false], [false; 6]);
     assert_eq!([at(Running, Some(3), 0), at(Running, None, 0), at(Running, Some(0), 5)], [still, still, goes_on]);
     assert_eq!([at(Recovering, Some(0), 5), at(Recovering, None, 0), at(StandingBy, Some(3), 5)], [still, goes_on, goes_on]);
 }
