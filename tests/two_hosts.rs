@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::support::events::{assert_whole, lone, numbered_traces, publish, span, spans_of};
 use crate::support::eventually;
 use crate::support::guests::evil;
-use crate::support::host::{Host, HostBuilder, json_files};
+use crate::support::host::{Answer, Host, HostBuilder, json_files};
 use crate::support::load::Load;
 use crate::support::plugin_dir::PluginDir;
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, consumers, pending, wait_until_settled};
@@ -286,7 +286,8 @@ fn a_redis_that_was_paused_splits_no_trace_for_whoever_leads_then() {
     redis.signal(libc::SIGCONT);
     wait_until(&second, "leader");
     publish(&mut connection, STREAM, &[span("t", "b", Some("a"))]);
-    eventually("it is known", || (spans_of(&second.get("/trace/t").json()).len() == 2).then_some(()));
+    let is_whole = |answer: &Answer| answer.status == 200 && spans_of(&answer.json()).len() == 2;
+    eventually("it is known", || is_whole(&second.get("/trace/t")).then_some(()));
     redis.signal(libc::SIGSTOP);
     std::fs::remove_dir_all(second.kill()).expect("the directory of the killed host");
     std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
