@@ -35,27 +35,33 @@ pub struct Receipts {
 
 /// Which leadership lasts, for those who hold what was read under an earlier one. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Leadership(Arc<(AtomicU32, AtomicU64)>);
+pub struct Leadership(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    epoch: AtomicU32,
+    thrown_away: AtomicU64,
+}
 
 impl Leadership {
     /// From now on it is this one; numbers only grow.
     pub fn begin(&self, epoch: u32) {
-        self.0.0.fetch_max(epoch, Ordering::Relaxed);
+        self.0.epoch.fetch_max(epoch, Ordering::Relaxed);
     }
 
     /// Whether what was read under this one is another host's by now: whatever becomes of it here is in vain.
     pub fn is_over(&self, epoch: u32) -> bool {
-        epoch < self.0.0.load(Ordering::Relaxed)
+        epoch < self.0.epoch.load(Ordering::Relaxed)
     }
 
     /// Notes that so many trace parts were thrown away for that.
     pub fn threw_away(&self, parts: usize) {
-        self.0.1.fetch_add(parts as u64, Ordering::Relaxed);
+        self.0.thrown_away.fetch_add(parts as u64, Ordering::Relaxed);
     }
 
     /// How many have been, since the start.
     pub fn thrown_away(&self) -> u64 {
-        self.0.1.load(Ordering::Relaxed)
+        self.0.thrown_away.load(Ordering::Relaxed)
     }
 }
 

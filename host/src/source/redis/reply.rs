@@ -40,6 +40,11 @@ impl EntryId {
         }
     }
 
+    /// The other way round from [`EntryId::receipt`].
+    pub fn of_receipt(receipt: &Receipt) -> EntryId {
+        EntryId { ms: receipt.ms, seq: receipt.seq }
+    }
+
     pub fn receipt(self) -> Receipt {
         Receipt { stream: 0, ms: self.ms, seq: self.seq }
     }

@@ -11,6 +11,7 @@ mod server;
 mod trimmed;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
@@ -27,6 +28,16 @@ use crate::source::SourceStatus;
 const STREAM: &str = "mesh:trace";
 const GROUP: &str = "g";
 
+/// Waits for a minute at most until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
+}
+
 /// One of several hosts on the same stream and group: what its source knows, and a connection.
 struct Host {
     shared: Arc<Shared>,
@@ -42,10 +53,10 @@ impl Host {
             stream: STREAM.to_owned(),
             group: Some(GROUP.to_owned()),
             count: 500,
-            retention: std::time::Duration::ZERO,
+            retention: Duration::ZERO,
             journal: JournalBounds { keep_ms: 600_000, max: 10 },
             max_len: 0,
-            quiet: std::time::Duration::ZERO,
+            quiet: Duration::ZERO,
         };
         let (_stop, stopping) = watch::channel(false);
         let redis = Redis::prepare(config, Arc::<SourceStatus>::default(), stopping).await.unwrap().unwrap();

@@ -23,7 +23,7 @@ use super::tap::{Tap, Tapped};
 /// Counts the bytes of the reply that comes in.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// Since something was last sent.
+    /// Since it was last said what may come.
     came: AtomicU64,
     max: AtomicU64,
 }
@@ -82,7 +82,6 @@ impl AsyncRead for Metered {
 
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.meter.came.store(0, Ordering::Relaxed);
         self.stream.as_mut().poll_write(cx, buf)
     }
 

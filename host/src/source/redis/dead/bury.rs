@@ -14,7 +14,6 @@ use super::super::reply::{EntryId, bytes, entry, items, push};
 use super::DEAD_MAX;
 use super::letter::{END, OWN};
 use crate::decode;
-use crate::model::Receipt;
 use crate::source::{Batch, Fate, Settlement};
 
 /// The last id of the stream of dead letters; empty when there is no such stream. Not the entries that `XINFO STREAM` shows: they may be large.
@@ -75,7 +74,7 @@ pub(in super::super) async fn bury(
     if let Some(trace) = account {
         let mut batch = Batch::default();
         for (receipt, fields) in found() {
-            push(&mut batch, id_of(receipt), 0, fields.unwrap_or_default());
+            push(&mut batch, EntryId::of_receipt(receipt), 0, fields.unwrap_or_default());
         }
         for account in decode::missing(trace, batch) {
             let fields: Vec<&[u8]> = account.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
@@ -106,7 +105,7 @@ pub(in super::super) async fn bury(
     let lost = (length_before + added).saturating_sub(length);
     shared.status.dead_letters_lost.fetch_add(lost, Ordering::Relaxed);
     if let [receipt] = &list[..] {
-        shared.forget_unread(id_of(receipt));
+        shared.forget_unread(EntryId::of_receipt(receipt));
     }
     Ok(Fenced::Done(()))
 }
@@ -134,7 +133,7 @@ async fn look(
     }
     looking.cmd("HGET").arg(&shared.keys.leader).arg("token");
     for receipt in &settlement.receipts.list {
-        if shared.is_unread(id_of(receipt)) {
+        if shared.is_unread(EntryId::of_receipt(receipt)) {
             // In the place of its reply.
             looking.cmd("ECHO").arg("");
             continue;
@@ -151,10 +150,6 @@ async fn look(
 /// How many ids follow this one, as far as that can be near an end.
 fn ids_left(last: EntryId) -> u64 {
     if last.ms < u64::MAX { u64::MAX } else { u64::MAX - last.seq }
-}
-
-fn id_of(receipt: &Receipt) -> EntryId {
-    EntryId { ms: receipt.ms, seq: receipt.seq }
 }
 
 fn fields_of(reply: &Value) -> Option<&[Value]> {

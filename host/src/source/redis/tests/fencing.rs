@@ -56,7 +56,7 @@ async fn who_was_paused_while_another_led_settles_nothing_and_claims_nothing() {
             b.let_the_lease_end().await;
         }
         assert_eq!(a.settle(&old, &receipts, &lines(&[1], false, 0)).await, Fenced::Refused);
-        let ids: Vec<EntryId> = receipts.iter().map(|receipt| EntryId { ms: receipt.ms, seq: receipt.seq }).collect();
+        let ids: Vec<EntryId> = receipts.iter().map(EntryId::of_receipt).collect();
         assert_eq!(fence::claim(&a.shared, &mut a.connection, &old, &ids).await.unwrap(), Fenced::Refused);
         let dead = dead_letter(receipts[0].ms, receipts[0].seq);
         assert_eq!(dead::bury(&a.shared, &mut a.connection, &old, &dead).await.unwrap(), Fenced::Refused);

@@ -1,7 +1,6 @@
 //! Dead letters that Redis does not take, and those behind them.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -22,15 +21,6 @@ fn given_up(list: Vec<Receipt>, epoch: u32, mark: Option<Mark>) -> Settlement {
         receipts: Receipts { epoch, mark, list },
         fate,
     }
-}
-
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
 }
 
 #[tokio::test]
@@ -99,7 +89,7 @@ async fn a_stream_of_dead_letters_that_has_no_ids_left_takes_none_and_loses_none
     let term = host.lead().await;
     let receipts = host.read(2).await;
     let of = |range: std::ops::Range<usize>| {
-        let copied = |receipt: &Receipt| EntryId { ms: receipt.ms, seq: receipt.seq }.receipt();
+        let copied = |receipt: &Receipt| EntryId::of_receipt(receipt).receipt();
         given_up(receipts[range].iter().map(copied).collect(), term.epoch, None)
     };
     let last = format!("{}-{}", u64::MAX, u64::MAX - 1);

@@ -1,7 +1,6 @@
 //! Entries that are gone when they are to be read again: nobody waits for them, and each is counted once.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -20,16 +19,14 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Waits until so many entries have been handed on, trimmed and are pending.
     async fn until(&mut self, read: usize, trimmed: u64, pending: u64) {
-        loop {
+        eventually("so many are read, trimmed and pending", async || {
             while let Ok(mut batch) = self.batches.try_recv() {
                 self.read += batch.drain().count();
             }
             let counted = self.host.shared.status.entries_trimmed.load(Ordering::Relaxed);
-            if (self.read, counted, self.host.pending().await) == (read, trimmed, pending) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            (self.read, counted, self.host.pending().await) == (read, trimmed, pending)
+        })
+        .await;
     }
 }
 
@@ -80,10 +77,8 @@ async fn an_entry_that_is_gone_is_counted_once_also_when_its_acknowledgement_fai
     host.run::<()>("ACL SETUSER default -xack").await;
     while_reading(&mut host, async |reading| {
         reading.until(0, 1, 3).await;
-        let failed = |reading: &Reading| reading.host.shared.status.snapshot().last_error;
-        while failed(reading).is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let shared = Arc::clone(&reading.host.shared);
+        eventually("it has failed", async || shared.status.snapshot().last_error.is_some()).await;
         reading.host.run::<()>("ACL SETUSER default +xack").await;
         reading.until(2, 1, 2).await;
     })
