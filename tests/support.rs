@@ -54,7 +54,7 @@ pub fn free_port() -> u16 {
 /// Sends `signal` to one of our children that has not been waited for.
 pub fn signal(process: u32, signal: i32) {
     #[expect(unsafe_code, reason = "the standard library sends SIGKILL only")]
-    // SAFETY: kill(2) takes two numbers, and the process is a child of ours that has not been waited for.
+    // SAFETY: kill(2) takes two numbers, and the process is one that a test has started and not yet seen end.
     unsafe {
         libc::kill(process as i32, signal)
     };

@@ -142,7 +142,7 @@ impl HostBuilder {
                 "--quiet",
                 "--return",
                 "--command",
-                &format!("exec '{host}' {} 2>>stderr", self.arguments.join(" ")),
+                &format!("echo $$ >pid; exec '{host}' {} 2>>stderr", self.arguments.join(" ")),
                 "/dev/null",
             ]);
         } else {
@@ -340,6 +340,11 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // On a terminal it is a grandchild, which lives on where hang-ups are ignored.
+        let grandchild = std::fs::read_to_string(self.dir.path().join("pid")).ok();
+        if let Some(pid) = grandchild.and_then(|pid| pid.trim().parse().ok()) {
+            super::signal(pid, libc::SIGKILL);
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

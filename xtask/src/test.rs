@@ -42,7 +42,7 @@ const CLIPPY_PLUGINS: &str = "clippy --workspace --all-targets -- -D warnings";
 const CLIPPY_GUESTS: &str = "clippy --workspace --target wasm32-wasip2 -- -D warnings";
 
 /// Tests of the whole host wait more than they compute: more of them run at a time than a small machine has cores.
-const TEST_THREADS: &str = "4";
+const TEST_THREADS: &str = "6";
 
 /// How long the fault harness runs within a quick run; it breaks things a few times then.
 const QUICK_TORTURE_MINUTES: (&str, &str) = ("MESHTRACE_TORTURE_MINUTES", "0.3");
