@@ -302,6 +302,33 @@ fn a_redis_that_was_paused_splits_no_trace_for_whoever_leads_then() {
     assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "b", "c"]));
 }
 
+/// Scenario: the host that leads is killed in the middle of a trace. An entry of another trace comes, then Redis stands still for longer than the quiet period and
+/// the lease last, then the trace goes on; only then the host that stood by leads.
+/// Guarantees: what was published on either side of the standstill belongs to the same trace, and not to a late part of it.
+#[test]
+fn a_redis_that_was_paused_between_a_leaders_death_and_the_take_over_splits_no_trace() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let json = tempfile::tempdir().expect("a directory");
+    let builder = || HostBuilder::new(&redis.url()).json_dir(json.path()).set("MESHTRACE_QUIET_PERIOD", "3s");
+    let first = builder().start();
+    first.wait_until_running();
+    let second = builder().start();
+    wait_until(&second, "standby");
+    publish(&mut connection, STREAM, &[span("t", "a", None)]);
+    eventually("its beginning is known", || (first.get("/trace/t").status == 200).then_some(()));
+    std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
+    publish(&mut connection, STREAM, &[lone("other", "work"), span("t", "b", Some("a"))]);
+    redis.signal(libc::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(4_500));
+    redis.signal(libc::SIGCONT);
+    publish(&mut connection, STREAM, &[span("t", "c", Some("a"))]);
+    wait_until_settled(&mut connection, GROUP);
+    second.wait_for_exports(2);
+    assert_eq!(late_and_exported(&second), [Some(0), Some(2)]);
+    assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "b", "c"]));
+}
+
 /// Scenario: again and again, a host that leads no longer is given a part of each trace, before or after the part that the leader is given, in the moment
 /// before it notices.
 /// Guarantees: no trace comes out without what the other was given.

@@ -86,10 +86,13 @@ pub(super) async fn next(
     // Ids need not be times: what is pending is not from after now.
     let mut asking = redis::pipe();
     asking.cmd("TIME").add_command(pending(shared, recovery.after, PAGE));
+    shared.vigil.ask();
     let sent = Instant::now();
     let (time, page): (Value, Value) = asking.query_async(connection).await?;
     if let Some(redis_ms) = time_ms(&time) {
-        clock.look(redis_ms, sent, Instant::now());
+        let came = Instant::now();
+        shared.vigil.told(redis_ms, sent, came);
+        clock.look(redis_ms, sent, came);
     }
     let mut page = rows(&page);
     page.retain(|(id, _)| recovery.before.is_none_or(|before| *id < before));
