@@ -258,6 +258,32 @@ fn late_spans_follow_the_old_decision_after_a_restart_and_after_a_take_over() {
     assert_eq!(spans_of(&documents["kept"]), BTreeSet::from(["a", "after a restart", "after a take-over"]));
 }
 
+/// Scenario: somebody removes everything from Redis under the host that leads; a trace comes, and is settled; the host is killed, another one leads, and a span comes late.
+/// Guarantees: it joins its trace: the one that leads can read what was journalled since.
+#[test]
+fn late_spans_follow_decisions_that_were_made_since_everything_was_removed() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let json = tempfile::tempdir().expect("a directory");
+    let builder = || HostBuilder::new(&redis.url()).json_dir(json.path());
+    let first = builder().start();
+    publish(&mut connection, STREAM, &[lone("before", "work")]);
+    first.wait_for_exports(1);
+    wait_until_settled(&mut connection, GROUP);
+    redis::cmd("FLUSHALL").exec(&mut connection).expect("FLUSHALL");
+    publish(&mut connection, STREAM, &[lone("t", "work")]);
+    first.wait_for_exports(2);
+    wait_until_settled(&mut connection, GROUP);
+    std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
+    let second = builder().start();
+    wait_until(&second, "leader");
+    publish(&mut connection, STREAM, &[span("t", "late", Some("a"))]);
+    second.wait_for_exports(1);
+    wait_until_settled(&mut connection, GROUP);
+    assert_eq!(late_and_exported(&second), [Some(1), Some(1)]);
+    assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "late"]));
+}
+
 /// What the status says of late parts and of traces that came out.
 fn late_and_exported(host: &Host) -> [Option<u64>; 2] {
     let status = host.status();

@@ -115,6 +115,8 @@ struct Shared {
     strays: AtomicBool,
     /// Settlements were thrown away that nothing is in the way of any more: all that is pending is to be read again.
     read_again: AtomicBool,
+    /// What the leadership that we have, or had last, hashes ids by.
+    id_key: Mutex<Option<[u8; 16]>>,
     /// Entries that were handed on without their fields, because they are too large to be read.
     unread: Mutex<HashSet<EntryId>>,
     max_len: u64,
@@ -126,6 +128,14 @@ impl Shared {
     /// Stream time is ahead of the clock of Redis by so many milliseconds.
     fn ahead_ms(&self) -> i64 {
         self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    fn id_key(&self) -> Option<[u8; 16]> {
+        *self.id_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_id_key(&self, key: [u8; 16]) {
+        *self.id_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
     }
 
     /// Hands on an entry that is too large to be read: what becomes of it, it becomes without its fields.
@@ -196,6 +206,7 @@ impl Redis {
             vigil: Arc::default(),
             strays: AtomicBool::default(),
             read_again: AtomicBool::default(),
+            id_key: Mutex::default(),
             unread: Mutex::default(),
             max_len: config.max_len,
             quiet: config.quiet,

@@ -128,6 +128,10 @@ fn acknowledge<'a>(shared: &Shared, moving: &mut Pipeline, receipts: impl Iterat
         }
         moving.ignore();
     }
+    if let Some(key) = shared.id_key().filter(|_| lines.minutes().next().is_some()) {
+        // Somebody may have removed it, and nobody could read the journal without.
+        moving.cmd("SET").arg(&shared.keys.id_key).arg(&key[..]).ignore();
+    }
     for (minute, bytes) in lines.minutes() {
         let key = shared.keys.minute(minute);
         moving.cmd("APPEND").arg(&key).arg(bytes).ignore();
