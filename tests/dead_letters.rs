@@ -79,6 +79,32 @@ fn undecodable_entries_become_dead_letters_and_cost_no_other_anything() {
     assert!(status["consumer"]["last_error"].is_null());
 }
 
+/// Scenario: the stream of dead letters is as long as it is kept, and a little longer, and more come.
+/// Guarantees: as many as go for them are counted, in the status and as a metric, and the log says so.
+#[test]
+fn dead_letters_that_later_ones_push_out_are_counted_and_told() {
+    // Redis removes whole nodes of its own, of 100 entries here.
+    let redis = RedisServer::start_with(&["--stream-node-max-entries", "100"]);
+    let mut connection = redis.connect();
+    let host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    let fill = redis::Script::new("for number = 1, 100099 do redis.call('XADD', KEYS[1], number .. '-1', 'a', 'b') end");
+    fill.key(DEAD).invoke::<()>(&mut connection).expect("it is filled");
+    assert_eq!(host.counted("dead_letters_lost"), 0);
+    let bad = undecodable();
+    let (ids, _) = publish_among_good(&mut connection, &bad);
+    host.wait_for_exports(ids.len() as u64);
+    wait_until_settled(&mut connection, GROUP);
+    let left: u64 = connection.xlen(DEAD).expect("XLEN");
+    let lost = 100_099 + bad.len() as u64 - left;
+    assert_eq!(lost, 100, "{left} are left");
+    eventually("they are counted", || (host.counted("dead_letters_lost") == lost).then_some(()));
+    assert!(host.get("/metrics").body.contains("meshtrace_dead_letters_lost_total 100\n"));
+    let said = || host.stderr().lines().find(|line| line.contains("dead letters were pushed out by later ones")).map(str::to_owned);
+    let said = eventually("the log says so", said);
+    assert!(said.contains("letters=100 "), "{said}");
+}
+
 /// Scenario: Redis has no memory left when undecodable entries are read, and the host's connections are cut meanwhile.
 /// Guarantees: good traces are exported and acknowledged all the same; the undecodable entries stay pending, and move when memory is back.
 #[test]

@@ -70,6 +70,24 @@ fn errors_that_redis_answers_with_cost_nothing() {
     assert!(host.stderr().matches("reading from Redis failed; connecting again").count() >= ERRORS.len(), "{}", host.stderr());
 }
 
+/// Scenario: Redis does what it is told about dead letters, and the connection ends before it has said so.
+/// Guarantees: each is there once, is counted once, and nothing stays pending.
+#[test]
+fn dead_letters_whose_confirmation_is_lost_are_there_once() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let proxy = Proxy::start(redis.port);
+    let host = behind(&proxy);
+    for round in 1..=3 {
+        proxy.lose_replies("EXEC", 1);
+        publish(&mut connection, STREAM, &[entry(&[("span_id", "of no trace")]), entry(&[("span_id", "of none either")])]);
+        eventually("the confirmation is lost", || (proxy.cut() == round).then_some(()));
+        eventually("the host knows that both are written", || (host.counted("entries_dead") == 2 * round).then_some(()));
+        wait_until_settled(&mut connection, GROUP);
+        assert_eq!(connection.xlen::<_, u64>(DEAD).expect("XLEN"), 2 * round);
+    }
+}
+
 /// Scenario: connections end when half of a reply, or half of a command, has come through.
 /// Guarantees: every trace comes out with exactly its spans, and nothing stays pending.
 #[test]

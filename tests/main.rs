@@ -10,6 +10,8 @@ mod support;
 mod bundled_filters;
 /// The captured events, from XADD to files and answers.
 mod captured;
+/// Wall clocks that are set, ahead and back.
+mod clock_jumps;
 /// Compiled plugins on disk, and what of it is believed.
 mod compiled;
 /// Connections: TLS, passwords, other streams, and what breaks them.

@@ -14,6 +14,27 @@ fn traces_of(publisher: Publisher) -> Vec<Fields> {
     vec![with(span(&id, "child", Some("root")), &failed), with(span(&id, "root", None), &[("long", &"x".repeat(100_000))])]
 }
 
+/// Scenario: the listener is to be where others reach it, without a password; then with one; then without, because somebody says so.
+/// Guarantees: the first start is refused, and says what was given and what to do; the others listen, the last one with a warning.
+#[test]
+fn where_others_reach_it_the_listener_asks_for_a_password_or_does_not_start() {
+    let listening = |who: &str| HostBuilder::idle().set("REDIS_URL", &format!("embedded://{who}0.0.0.0:{}", free_port()));
+    let warning = "everybody who can reach this address may send span events";
+    let given = format!("0.0.0.0:{}", free_port());
+    let said = HostBuilder::idle().set("REDIS_URL", &format!("embedded://{given}")).refused();
+    let expected = format!(
+        "meshtrace: REDIS_URL=embedded://{given}: others could reach the listener there and write whatever spans they like; ask for a password with \
+         embedded://:PASSWORD@{given}, listen on {}, or start with --insecure-bind if something in front of it sees to who may write",
+        given.replace("0.0.0.0", "127.0.0.1")
+    );
+    assert_eq!(said.lines().last(), Some(expected.as_str()));
+    for (host, is_warned_of) in [(listening(":secret@"), false), (listening("").set("MESHTRACE_INSECURE_BIND", "true"), true)] {
+        let host = host.start();
+        host.wait_until_running();
+        assert_eq!(host.stderr().contains(warning), is_warned_of, "{}", host.stderr());
+    }
+}
+
 /// Scenario: redis-py, ioredis, node-redis, redis-cli and the redis crate publish to a listener with a password, all at once, each a trace whose child comes first.
 /// Guarantees: each is given ids, and every trace comes out whole, with all its texts; the start says that it is all in memory.
 #[test]

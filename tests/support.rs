@@ -2,6 +2,7 @@
 
 pub mod beside;
 pub mod certificates;
+pub mod clock;
 pub mod collector;
 pub mod dead;
 pub mod disk;

@@ -258,6 +258,32 @@ fn late_spans_follow_the_old_decision_after_a_restart_and_after_a_take_over() {
     assert_eq!(spans_of(&documents["kept"]), BTreeSet::from(["a", "after a restart", "after a take-over"]));
 }
 
+/// Scenario: somebody removes everything from Redis under the host that leads; a trace comes, and is settled; the host is killed, another one leads, and a span comes late.
+/// Guarantees: it joins its trace: the one that leads can read what was journalled since.
+#[test]
+fn late_spans_follow_decisions_that_were_made_since_everything_was_removed() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let json = tempfile::tempdir().expect("a directory");
+    let builder = || HostBuilder::new(&redis.url()).json_dir(json.path());
+    let first = builder().start();
+    publish(&mut connection, STREAM, &[lone("before", "work")]);
+    first.wait_for_exports(1);
+    wait_until_settled(&mut connection, GROUP);
+    redis::cmd("FLUSHALL").exec(&mut connection).expect("FLUSHALL");
+    publish(&mut connection, STREAM, &[lone("t", "work")]);
+    first.wait_for_exports(2);
+    wait_until_settled(&mut connection, GROUP);
+    std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
+    let second = builder().start();
+    wait_until(&second, "leader");
+    publish(&mut connection, STREAM, &[span("t", "late", Some("a"))]);
+    second.wait_for_exports(1);
+    wait_until_settled(&mut connection, GROUP);
+    assert_eq!(late_and_exported(&second), [Some(1), Some(1)]);
+    assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "late"]));
+}
+
 /// What the status says of late parts and of traces that came out.
 fn late_and_exported(host: &Host) -> [Option<u64>; 2] {
     let status = host.status();
@@ -299,6 +325,33 @@ fn a_redis_that_was_paused_splits_no_trace_for_whoever_leads_then() {
     wait_until_settled(&mut connection, GROUP);
     third.wait_for_exports(1);
     assert_eq!(late_and_exported(&third), [Some(0), Some(1)]);
+    assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "b", "c"]));
+}
+
+/// Scenario: the host that leads is killed in the middle of a trace. An entry of another trace comes, then Redis stands still for longer than the quiet period and
+/// the lease last, then the trace goes on; only then the host that stood by leads.
+/// Guarantees: what was published on either side of the standstill belongs to the same trace, and not to a late part of it.
+#[test]
+fn a_redis_that_was_paused_between_a_leaders_death_and_the_take_over_splits_no_trace() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let json = tempfile::tempdir().expect("a directory");
+    let builder = || HostBuilder::new(&redis.url()).json_dir(json.path()).set("MESHTRACE_QUIET_PERIOD", "3s");
+    let first = builder().start();
+    first.wait_until_running();
+    let second = builder().start();
+    wait_until(&second, "standby");
+    publish(&mut connection, STREAM, &[span("t", "a", None)]);
+    eventually("its beginning is known", || (first.get("/trace/t").status == 200).then_some(()));
+    std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
+    publish(&mut connection, STREAM, &[lone("other", "work"), span("t", "b", Some("a"))]);
+    redis.signal(libc::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(4_500));
+    redis.signal(libc::SIGCONT);
+    publish(&mut connection, STREAM, &[span("t", "c", Some("a"))]);
+    wait_until_settled(&mut connection, GROUP);
+    second.wait_for_exports(2);
+    assert_eq!(late_and_exported(&second), [Some(0), Some(2)]);
     assert_eq!(spans_of(&json_files(json.path())["t"]), BTreeSet::from(["a", "b", "c"]));
 }
 

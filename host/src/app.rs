@@ -69,7 +69,7 @@ impl App {
             log: _,
         } = config;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let (serving, listen) = (api::Serving::new(&api)?, api.listen);
+        let (serving, listen, insecure_bind) = (api::Serving::new(&api)?, api.listen, api.insecure_bind);
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("MESHTRACE_LISTEN={listen}: the API cannot listen there"))?;
         let api_url = format!("{}://{}", serving.scheme(), listener.local_addr()?);
@@ -91,6 +91,7 @@ impl App {
             status: Arc::clone(&status),
             stop: stopping.clone(),
             failed,
+            insecure_bind,
         };
         let stages = Arc::new(Stages {
             source: status,
@@ -258,15 +259,25 @@ struct SourceEnds {
     status: Arc<SourceStatus>,
     stop: watch::Receiver<bool>,
     failed: mpsc::Sender<anyhow::Error>,
+    /// Whether a listener of our own may be reached by others without a password.
+    insecure_bind: bool,
 }
 
 async fn start_source(tasks: &Tasks, source: SourceConfig, ends: SourceEnds) -> anyhow::Result<Option<std::net::SocketAddr>> {
-    let SourceEnds { out, settlements, status, stop, failed } = ends;
+    let SourceEnds {
+        out,
+        settlements,
+        status,
+        stop,
+        failed,
+        insecure_bind,
+    } = ends;
     match source {
         SourceConfig::Embedded { address, password, stream } => {
             let mut config = EmbeddedConfig::new(address);
             config.password = password;
             config.stream = stream;
+            config.insecure_bind = insecure_bind;
             let embedded = Embedded::bind(config).await?;
             let address = embedded.local_addr();
             tasks.spawn("source", embedded.run(out, settlements, status, stop));

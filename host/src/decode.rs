@@ -17,7 +17,7 @@ mod resources;
 mod retry;
 mod text;
 
-pub use account::{Fields, accounts, missing, trace_of};
+pub use account::{Fields, Told, accounts, trace_of};
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::entry as fuzz_entry;
 pub use reject::Reject;

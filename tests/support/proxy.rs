@@ -38,6 +38,8 @@ struct Faults {
     /// Commands, likewise.
     commands_to_cut: usize,
     answers: Vec<Answer>,
+    /// Commands that reach the server and whose replies reach nobody.
+    unanswered: Vec<(String, usize)>,
     stalled_until: Option<Instant>,
     answered: u64,
     cut: u64,
@@ -114,6 +116,11 @@ impl Proxy {
         lock(&self.wire.faults).answers.push(Answer { command, error, left: count });
     }
 
+    /// Has the server do the next `count` commands of this name, and ends the connection in the place of the reply. In a transaction that is its `EXEC`.
+    pub fn lose_replies(&self, command: &str, count: usize) {
+        lock(&self.wire.faults).unanswered.push((command.to_owned(), count));
+    }
+
     /// Lets nothing through for so long.
     pub fn stall(&self, time: Duration) {
         lock(&self.wire.faults).stalled_until = Some(Instant::now() + time);
@@ -131,7 +138,7 @@ impl Proxy {
         lock(&self.wire.faults).answered
     }
 
-    /// Frames that were cut in two so far.
+    /// Frames that were cut in two, or lost, so far.
     pub fn cut(&self) -> u64 {
         lock(&self.wire.faults).cut
     }
@@ -196,6 +203,8 @@ fn connect(client: TcpStream, server: TcpStream, wire: &Arc<Wire>) -> Option<[Jo
 /// Whose turn it is to answer.
 enum Slot {
     Server,
+    /// The server's, and nobody hears it.
+    Lost,
     Ours(String),
     /// The server's, but it says this.
     InPlaceOf(String),
@@ -212,6 +221,7 @@ struct Link {
 /// What becomes of a command.
 enum Fate {
     Passes,
+    IsUnanswered,
     IsCut,
     IsAnswered(String),
     /// The transaction that it would end is not made.
@@ -241,6 +251,10 @@ impl Link {
                     lock(&self.slots).push_back(Slot::Server);
                     (&self.server).write_all(frame).is_ok()
                 }
+                Fate::IsUnanswered => {
+                    lock(&self.slots).push_back(Slot::Lost);
+                    (&self.server).write_all(frame).is_ok()
+                }
                 Fate::IsCut => {
                     let _ = (&self.server).write_all(&frame[..frame.len() / 2]);
                     false
@@ -264,6 +278,9 @@ impl Link {
             self.wire.wait();
             let mut slots = lock(&self.slots);
             let slot = slots.pop_front();
+            if matches!(slot, Some(Slot::Lost)) {
+                return false;
+            }
             if self.wire.cuts_reply() {
                 let _ = (&self.client).write_all(&frame[..frame.len() / 2]);
                 return false;
@@ -327,6 +344,12 @@ impl Wire {
             faults.commands_to_cut -= 1;
             faults.cut += 1;
             return Fate::IsCut;
+        }
+        let unanswered = faults.unanswered.iter_mut().find(|(command, left)| command == name && *left > 0 && !in_transaction);
+        if let Some((_, left)) = unanswered {
+            *left -= 1;
+            faults.cut += 1;
+            return Fate::IsUnanswered;
         }
         let Some(answer) = faults.answers.iter_mut().find(|answer| answer.command == name && answer.left > 0 && !in_transaction) else {
             return Fate::Passes;

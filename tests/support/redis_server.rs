@@ -7,6 +7,7 @@ use redis::streams::{StreamInfoConsumersReply, StreamInfoGroupsReply, StreamPend
 use redis::{Commands, Connection, Value};
 use tempfile::TempDir;
 
+use super::clock::Clock;
 use super::{eventually, free_port};
 
 /// A redis-server on a free port, gone with this value.
@@ -17,6 +18,7 @@ pub struct RedisServer {
     pub path: String,
     pub dir: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// The documented stream and group.
@@ -28,13 +30,29 @@ pub const DEAD: &str = "{mesh:trace}:dead";
 impl RedisServer {
     /// Without persistence, with these further arguments.
     pub fn start_with(arguments: &[&str]) -> RedisServer {
+        RedisServer::start_in(Vec::new(), arguments)
+    }
+
+    /// Without persistence, with this clock.
+    pub fn start_by(clock: &Clock) -> RedisServer {
+        RedisServer::start_in(clock.environment(), &[])
+    }
+
+    fn start_in(environment: Vec<(String, String)>, arguments: &[&str]) -> RedisServer {
         let dir = tempfile::tempdir().expect("a directory");
         let port = free_port();
         let arguments: Vec<String> =
             arguments.iter().map(|argument| (*argument).replace("{dir}", &dir.path().display().to_string())).collect();
-        let process = spawn(port, &dir, &arguments);
+        let process = spawn(port, &dir, &arguments, &environment);
         let path = format!("127.0.0.1:{port}/");
-        let server = RedisServer { process, port, path, dir, arguments };
+        let server = RedisServer {
+            process,
+            port,
+            path,
+            dir,
+            arguments,
+            environment,
+        };
         server.wait_until_up();
         server
     }
@@ -75,7 +93,7 @@ impl RedisServer {
 
     /// Starts it again, on the same port and files.
     pub fn restart(&mut self) {
-        self.process = spawn(self.port, &self.dir, &self.arguments);
+        self.process = spawn(self.port, &self.dir, &self.arguments, &self.environment);
         self.wait_until_up();
     }
 
@@ -90,9 +108,10 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(port: u16, dir: &TempDir, arguments: &[String]) -> Child {
+fn spawn(port: u16, dir: &TempDir, arguments: &[String], environment: &[(String, String)]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(dir.path()).args(arguments);
+    command.envs(environment.iter().map(|(key, value)| (key, value)));
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("redis-server starts (cargo xtask setup installs it)")
 }
 

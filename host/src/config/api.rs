@@ -22,7 +22,7 @@ pub struct ApiConfig {
     pub token: Option<Token>,
     /// What it encrypts with, if it does.
     pub certificate: Option<Certificate>,
-    /// Whether it may listen where others reach it without both of these.
+    /// Whether it may listen where others reach it without both of these; an embedded listener, without a password.
     pub insecure_bind: bool,
 }
 

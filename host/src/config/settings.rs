@@ -93,7 +93,7 @@ pub const SETTINGS: &[Setting] = &[
         "insecure_bind",
         "MESHTRACE_INSECURE_BIND",
         "false",
-        "Let the API listen where others reach it, without a token or without TLS",
+        "Let the API listen where others reach it, without a token or without TLS; an embedded listener, without a password",
     ),
     setting(
         "plugin_dir",

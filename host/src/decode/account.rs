@@ -36,19 +36,28 @@ pub fn accounts(trace: &TraceId, span: &Span) -> Vec<Fields> {
     accounts
 }
 
-/// The accounts of `trace` that the entries of `found` do not give already.
-pub fn missing(trace: &Trace, mut found: Batch) -> Vec<Fields> {
-    let mut decoder = Decoder::default();
-    let mut known: HashMap<SpanId, Span> = HashMap::new();
-    let events = found.drain().filter_map(|entry| decoder.decode(&entry).ok()).filter(|event| event.trace == trace.id);
-    for event in events {
-        match known.get_mut(&event.span.id) {
-            Some(span) => span.settle(event.span),
-            None => drop(known.insert(event.span.id.clone(), event.span)),
+/// What entries tell of a trace's spans.
+#[derive(Debug, Clone, Default)]
+pub struct Told(HashMap<SpanId, Span>);
+
+impl Told {
+    /// Takes in what the entries of `found` tell of the trace called `trace`.
+    pub fn add(&mut self, trace: &TraceId, mut found: Batch) {
+        let mut decoder = Decoder::default();
+        let events = found.drain().filter_map(|entry| decoder.decode(&entry).ok()).filter(|event| event.trace == *trace);
+        for event in events {
+            match self.0.get_mut(&event.span.id) {
+                Some(span) => span.settle(event.span),
+                None => drop(self.0.insert(event.span.id.clone(), event.span)),
+            }
         }
     }
-    let unknown = trace.spans.iter().filter(|span| known.get(&span.id) != Some(*span));
-    unknown.flat_map(|span| accounts(&trace.id, span)).collect()
+
+    /// The accounts of `trace` that those entries do not give already.
+    pub fn missing(&self, trace: &Trace) -> Vec<Fields> {
+        let unknown = trace.spans.iter().filter(|span| self.0.get(&span.id) != Some(*span));
+        unknown.flat_map(|span| accounts(&trace.id, span)).collect()
+    }
 }
 
 /// The trace that an entry of these fields names, if it names one.

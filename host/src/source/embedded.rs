@@ -40,7 +40,7 @@ mod xadd;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -64,6 +64,8 @@ pub struct EmbeddedConfig {
     pub address: String,
     /// What clients must give to `AUTH` or `HELLO` (as user `default`, or none), if anything.
     pub password: Option<Secret>,
+    /// Whether it may listen where others reach it without a password.
+    pub insecure_bind: bool,
     /// The one key that `XADD` takes. Default `mesh:trace`.
     pub stream: String,
     /// How much is taken.
@@ -71,11 +73,12 @@ pub struct EmbeddedConfig {
 }
 
 impl EmbeddedConfig {
-    /// With no password, and defaults.
+    /// With no password, for this machine only, and defaults.
     pub fn new(address: impl Into<String>) -> EmbeddedConfig {
         EmbeddedConfig {
             address: address.into(),
             password: None,
+            insecure_bind: false,
             stream: "mesh:trace".into(),
             bounds: Bounds::default(),
         }
@@ -92,7 +95,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Takes the address. Fails if it is none, or somebody else's.
+    /// Takes the address. Fails if it is none, or somebody else's, or one that others reach where nobody has to know anything.
     pub async fn bind(config: EmbeddedConfig) -> anyhow::Result<Embedded> {
         let bind = async {
             let listener = TcpListener::bind(&config.address).await?;
@@ -100,6 +103,14 @@ impl Embedded {
             anyhow::Ok((listener, address))
         };
         let (listener, address) = bind.await.with_context(|| format!("cannot listen on {} for span events", config.address))?;
+        // The address that a name has led to, and before anybody is let in.
+        if !is_local(address) && config.password.is_none() && !config.insecure_bind {
+            let (given, port) = (&config.address, config.address.rsplit_once(':').map_or("", |(_, port)| port));
+            bail!(
+                "REDIS_URL=embedded://{given}: others could reach the listener there and write whatever spans they like; ask for a password with \
+                 embedded://:PASSWORD@{given}, listen on 127.0.0.1:{port}, or start with --insecure-bind if something in front of it sees to who may write"
+            );
+        }
         Ok(Embedded {
             listener,
             address,
@@ -150,7 +161,12 @@ fn announce(address: SocketAddr, config: &EmbeddedConfig) {
         held_bytes_max = config.bounds.held_bytes,
         "listening for span events without Redis. They are in memory only: a crash or a kill loses every trace that was not exported, and every dead letter; docs/EMBEDDED.md says more"
     );
-    if !address.ip().is_loopback() && config.password.is_none() {
+    if !is_local(address) && config.password.is_none() {
         tracing::warn!(%address, "everybody who can reach this address may send span events: there is no password");
     }
+}
+
+/// Whether only this machine can reach it.
+fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }

@@ -3,7 +3,7 @@
 //! Redis is the log, and there is no second one. An entry stays pending in the group until its trace has been disposed of, so whatever
 //! happens to this process, the next one reads it again: first all that is pending, in the order of the log, then what is new.
 //!
-//! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `keys`: our own keys beside the stream.
+//! - `connect`: URL, TLS, one connection. `group`: which group, and who else reads it. `clock`: stream time. `vigil`: when Redis stood still. `keys`: our own keys beside the stream.
 //! - `lease`: who of several meshtraces leads. `fence`: what only the leader may do. `journal`: what was decided, for those who lead later.
 //! - `reader`: the loop that reads. `pace`: how much at once. `wire`, `tls`: the reader's connection, on which a reply has an end.
 //!   `tap`: entries past the client library; `entries`: found in what came.
@@ -33,6 +33,7 @@ mod tap;
 mod tests;
 mod tls;
 mod upkeep;
+mod vigil;
 mod wire;
 
 use std::collections::HashSet;
@@ -108,10 +109,14 @@ struct Shared {
     /// Stream time up to which everything has been read, and by how much it is ahead of the clock of Redis, in milliseconds.
     read_ms: AtomicU64,
     ahead_ms: AtomicI64,
+    /// When Redis stood still.
+    vigil: Arc<vigil::Vigil>,
     /// Something may be pending for consumers that will never read it.
     strays: AtomicBool,
     /// Settlements were thrown away that nothing is in the way of any more: all that is pending is to be read again.
     read_again: AtomicBool,
+    /// What the leadership that we have, or had last, hashes ids by.
+    id_key: Mutex<Option<[u8; 16]>>,
     /// Entries that were handed on without their fields, because they are too large to be read.
     unread: Mutex<HashSet<EntryId>>,
     max_len: u64,
@@ -123,6 +128,14 @@ impl Shared {
     /// Stream time is ahead of the clock of Redis by so many milliseconds.
     fn ahead_ms(&self) -> i64 {
         self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    fn id_key(&self) -> Option<[u8; 16]> {
+        *self.id_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_id_key(&self, key: [u8; 16]) {
+        *self.id_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
     }
 
     /// Hands on an entry that is too large to be read: what becomes of it, it becomes without its fields.
@@ -190,8 +203,10 @@ impl Redis {
             journal: config.journal,
             read_ms: AtomicU64::default(),
             ahead_ms: AtomicI64::default(),
+            vigil: Arc::default(),
             strays: AtomicBool::default(),
             read_again: AtomicBool::default(),
+            id_key: Mutex::default(),
             unread: Mutex::default(),
             max_len: config.max_len,
             quiet: config.quiet,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Receipts, Sampling, Trace};
 
 /// All receipts of one trace part (or of one entry that could not be decoded), disposed of together: the source settles them in
-/// one atomic step, so that what it would read again after a crash is always whole.
+/// one atomic step, so that what it would read again after a crash is always whole. Only large ones that nobody will ever take are moved away step by step.
 #[derive(Debug)]
 pub struct Settlement {
     /// Each from the batch that carried its entry.

@@ -13,6 +13,8 @@ use crate::name::file_name;
 /// Our unfinished files are called `.meshtrace-{16 hex digits}.tmp`.
 const TEMP_PREFIX: &str = ".meshtrace-";
 const TEMP_SUFFIX: &str = ".tmp";
+/// How often a file is united anew that another host has changed meanwhile.
+const ATTEMPTS: u32 = 5;
 
 /// Why a trace was not stored.
 #[derive(Debug)]
@@ -48,28 +50,37 @@ impl Files {
     /// # Errors
     /// Nothing half-written stays; an existing file stays as it was.
     pub fn store(&self, id: &str, document: &[u8]) -> Result<bool, Failure> {
+        self.store_while(id, document, || ())
+    }
+
+    /// Likewise; `meanwhile` is done when the new file is written, and not yet in its place.
+    fn store_while(&self, id: &str, document: &[u8], mut meanwhile: impl FnMut()) -> Result<bool, Failure> {
         let path = self.dir.join(file_name(id));
-        let mut wanted = document.to_vec();
-        wanted.push(b'\n');
-        if let Some(existing) = self.read(&path)? {
-            if existing == wanted {
+        let fresh = [document, b"\n"].concat();
+        for _ in 0..ATTEMPTS {
+            let (existing, known) = match self.read(&path)? {
+                Some(bytes) if bytes == fresh => return Ok(false),
+                Some(bytes) => match Document::parse(&bytes) {
+                    Ok(known) if known.trace_id() == id => (Some(bytes), Some(known)),
+                    Ok(other) => set_aside(&path, &format!("it holds another trace, {:?}", other.trace_id())).map(|()| (None, None))?,
+                    Err(why) => set_aside(&path, &why).map(|()| (None, None))?,
+                },
+                None => (None, None),
+            };
+            let united = known.map(|known| -> Result<Vec<u8>, Failure> {
+                let incoming = Document::parse(document)
+                    .map_err(|why| Failure::Reject(format!("the host's document cannot be united with {}: {why}", path.display())))?;
+                Ok(known.unite(incoming).to_bytes())
+            });
+            let wanted = united.unwrap_or_else(|| Ok(fresh.clone()))?;
+            if existing.as_ref() == Some(&wanted) {
                 return Ok(false);
             }
-            match Document::parse(&existing) {
-                Ok(known) if known.trace_id() == id => {
-                    let incoming = Document::parse(document)
-                        .map_err(|why| Failure::Reject(format!("the host's document cannot be united with {}: {why}", path.display())))?;
-                    wanted = known.unite(incoming).to_bytes();
-                    if existing == wanted {
-                        return Ok(false);
-                    }
-                }
-                Ok(other) => set_aside(&path, &format!("it holds another trace, {:?}", other.trace_id()))?,
-                Err(why) => set_aside(&path, &why)?,
+            if self.replace(&path, &wanted, existing.as_deref(), &mut meanwhile)? {
+                return Ok(true);
             }
         }
-        self.replace(&path, &wanted).map_err(|error| retry(&path, "write", &error))?;
-        Ok(true)
+        Err(Failure::Retry(format!("{} is being changed again and again; does another program write it?", path.display())))
     }
 
     /// The file's bytes, `None` when there is no such file, or none that can be read: that one is set aside.
@@ -89,18 +100,37 @@ impl Files {
         }
     }
 
-    /// Writes beside the file and renames, so that a reader sees the old file or the new one, never half of one.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let write = || write_new(&self.temp, bytes).and_then(|()| fs::rename(&self.temp, path));
-        let written = match write() {
+    /// Writes beside the file and renames, so that a reader sees the old file or the new one, never half of one. Answers false, and changes nothing, if the
+    /// file does not hold what was `expected` any more: another host, which has taken over from us or from which we have, writes to the same directory.
+    fn replace(&self, path: &Path, bytes: &[u8], expected: Option<&[u8]>, meanwhile: &mut impl FnMut()) -> Result<bool, Failure> {
+        let replaced = match self.try_replace(path, bytes, expected, meanwhile) {
             // A later instance that starts in this directory removes unfinished files, and may have met ours.
-            Err(error) if error.kind() == ErrorKind::NotFound => write(),
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound => self.try_replace(path, bytes, expected, meanwhile),
             other => other,
         };
-        if written.is_err() {
+        if !matches!(replaced, Ok(Ok(true))) {
             let _ = fs::remove_file(&self.temp);
         }
-        written
+        replaced?.map_err(|error| retry(path, "write", &error))
+    }
+
+    /// Likewise, once. The inner error is that of writing.
+    fn try_replace(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        expected: Option<&[u8]>,
+        meanwhile: &mut impl FnMut(),
+    ) -> Result<io::Result<bool>, Failure> {
+        if let Err(error) = write_new(&self.temp, bytes) {
+            return Ok(Err(error));
+        }
+        meanwhile();
+        // All of it: WASI tells no inode, and two versions may have the same size and time. There is nothing to read of a trace that is new.
+        if self.read(path)?.as_deref() != expected {
+            return Ok(Ok(false));
+        }
+        Ok(fs::rename(&self.temp, path).map(|()| true))
     }
 }
 

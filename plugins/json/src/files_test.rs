@@ -38,6 +38,43 @@ fn parts_give_one_file_in_any_order_and_repeated() {
 }
 
 #[test]
+fn a_file_that_another_host_changes_meanwhile_is_united_again() {
+    let dir = Scratch::new();
+    let [stopped, leader] = [(); 2].map(|()| Files::open(dir.path()).unwrap());
+    let path = dir.path().join("trace-t.json");
+    let [three, four] = ["c", "d"].map(|id| TWO.replace("\"span_id\":\"b\"", &format!("\"span_id\":\"{id}\"")));
+    // There was no file when the one that was stopped looked; then there was one; each time the leader has written it meanwhile.
+    for (old, new, expected) in [(ONE, TWO, vec!["a", "b"]), (three.as_str(), four.as_str(), vec!["a", "b", "c", "d"])] {
+        let mut meanwhile = vec![new];
+        let stored = stopped.store_while("t", old.as_bytes(), || {
+            for new in meanwhile.drain(..) {
+                assert!(leader.store("t", new.as_bytes()).unwrap());
+            }
+        });
+        assert!(stored.is_ok() && meanwhile.is_empty());
+        let text = fs::read_to_string(&path).unwrap();
+        let spans: Vec<&str> = ["a", "b", "c", "d"].into_iter().filter(|id| text.contains(&format!("\"span_id\":\"{id}\""))).collect();
+        assert_eq!(spans, expected, "{text}");
+        assert_eq!(names(dir.path()), ["trace-t.json"]);
+    }
+}
+
+#[test]
+fn a_file_that_is_changed_again_and_again_is_left_alone_and_tried_later() {
+    let dir = Scratch::new();
+    let files = Files::open(dir.path()).unwrap();
+    let path = dir.path().join("trace-t.json");
+    let mut changes = 0;
+    let stored = files.store_while("t", TWO.as_bytes(), || {
+        changes += 1;
+        fs::write(&path, ONE.replace("1000", &format!("100{changes}"))).unwrap();
+    });
+    assert!(matches!(stored, Err(Failure::Retry(why)) if why.contains("trace-t.json is being changed again and again")));
+    assert_eq!((changes, names(dir.path())), (ATTEMPTS, vec!["trace-t.json".to_owned()]));
+    assert!(fs::read_to_string(&path).unwrap().contains("1005"));
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_set_aside() {
     let dir = Scratch::new();
     let files = Files::open(dir.path()).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Fields, accounts, missing, trace_of};
+use super::{Fields, Told, accounts, trace_of};
 use crate::decode::tests::{captured, decode_bytes};
 use crate::decode::{Event, MAX_ENTRY_BYTES, MAX_FIELDS};
 use crate::model::{Attribute, Decision, Receipt, Resource, Span, SpanState, Text, Trace, TraceId, Value};
@@ -63,7 +63,6 @@ fn what_is_too_large_for_one_entry_is_given_in_several() {
 
 #[test]
 fn only_what_is_not_found_is_given() {
-    let (mut start, mut end, mut other) = (Batch::default(), Batch::default(), Batch::default());
     let of_start = [("trace_id", "t"), ("span_id", "a"), ("event_type", "span_start"), ("timestamp", "1.5"), ("made_up", "x")];
     let of_end = [("trace_id", "t"), ("span_id", "a"), ("event_type", "span_end"), ("timestamp", "2.5")];
     let of_other = [("trace_id", "t"), ("span_id", "b"), ("parent_span", "a")];
@@ -74,21 +73,21 @@ fn only_what_is_not_found_is_given() {
     let closing = spans.remove(1);
     spans[0].settle(closing);
     let trace = Trace::new(TraceId::parse("t"), 0, Decision::Complete, spans);
-    for fields in [&of_end[..], &of_other] {
-        entry(&mut start, fields);
-    }
-    entry(&mut start, &[("span_id", "of no trace")]);
-    for fields in [&of_start[..], &of_end] {
-        entry(&mut end, fields);
-    }
-    for fields in [&of_start[..], &of_end, &of_other] {
-        entry(&mut other, fields);
-    }
-    let given = |found| missing(&trace, found).iter().map(|fields| decode(fields).span).collect::<Vec<_>>();
-    assert_eq!(given(start), trace.spans[..1]);
-    assert_eq!(given(end), trace.spans[1..]);
-    assert!(given(other).is_empty());
-    assert_eq!(given(Batch::default()), trace.spans);
+    let found = |entries: &[&[(&str, &str)]]| {
+        let mut batch = Batch::default();
+        entries.iter().for_each(|fields| entry(&mut batch, fields));
+        batch
+    };
+    let given = |found: Vec<Batch>| {
+        let mut told = Told::default();
+        found.into_iter().for_each(|found| told.add(&trace.id, found));
+        told.missing(&trace).iter().map(|fields| decode(fields).span).collect::<Vec<_>>()
+    };
+    assert_eq!(given(vec![found(&[&of_end, &of_other, &[("span_id", "of no trace")]])]), trace.spans[..1]);
+    assert_eq!(given(vec![found(&[&of_start, &of_end])]), trace.spans[1..]);
+    assert!(given(vec![found(&[&of_start, &of_end, &of_other])]).is_empty());
+    assert!(given(vec![found(&[&of_end, &of_other]), found(&[&of_start])]).is_empty(), "what is found in parts is found");
+    assert_eq!(given(vec![]), trace.spans);
 }
 
 #[test]

@@ -4,14 +4,19 @@
 //! it, and `dead:rebuilt` where the log had lost the entry and its fields are the host's own account of a span. Ours end before the first field that is
 //! not called `dead:…`; where the entry's own first field is, `dead:end` comes between. A dead letter of nothing but ours was lost before it was buried.
 //!
-//! - `bury`: how the host writes them. `letter`: how they are read. `index`: which there are, by trace. `retry`: how they go back to the stream.
+//! - `given_up`: entries on their way there. `bury`, `look`: how the host writes them. `letter`: how they are read. `index`: which there are, by trace. `retry`: how they go back to the stream.
 
 mod bury;
+mod given_up;
 mod index;
 mod letter;
+mod look;
 mod retry;
 
 pub(super) use bury::bury;
+#[cfg(test)]
+pub(super) use bury::bury_some;
+pub(super) use given_up::GivenUp;
 pub use index::{Burial, Index, Known, Whole};
 pub use letter::Letter;
 

@@ -32,11 +32,12 @@ local function leads(lease, leader, token)
 end";
 
 /// Acknowledges, and journals. Acknowledging comes first: it takes no memory, and after such a write a Redis without memory lets a script go on. What
-/// cannot be journalled (a key is of another type) is acknowledged all the same; the answer is 0 then.
+/// cannot be journalled (a key is of another type) is acknowledged all the same; the answer is 0 then. What ids are hashed by is written again where somebody
+/// has removed it: nobody could read the journal without.
 static SETTLE: LazyLock<Script> = LazyLock::new(|| {
     let body = r"
 if not leads(KEYS[1], KEYS[2], ARGV[1]) then return -1 end
-local first = 4 + 2 * (#KEYS - 4)
+local first = 5 + 2 * (#KEYS - 5)
 for from = first, #ARGV, 1000 do
   redis.call('XACK', KEYS[3], ARGV[2], unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
@@ -46,8 +47,9 @@ local function try(...)
   if type(result) ~= 'table' or not result.err then return result end
   journalled = false
 end
-for number = 5, #KEYS do
-  local at = 2 * number - 6
+if #KEYS > 5 and ARGV[4] ~= '' and redis.pcall('GET', KEYS[5]) ~= ARGV[4] then try('SET', KEYS[5], ARGV[4]) end
+for number = 6, #KEYS do
+  local at = 2 * number - 7
   local length = try('APPEND', KEYS[number], ARGV[at])
   if length == #ARGV[at] then try('ZADD', KEYS[4], ARGV[at + 1], ARGV[at + 1]) end
   if length then try('PEXPIRE', KEYS[number], ARGV[3]) end
@@ -79,8 +81,9 @@ pub(super) async fn settle<'a>(
 ) -> RedisResult<Fenced<bool>> {
     let keys = &shared.keys;
     let mut settle = SETTLE.key(&keys.lease);
-    settle.key(&keys.leader).key(&shared.stream).key(&keys.minutes);
+    settle.key(&keys.leader).key(&shared.stream).key(&keys.minutes).key(&keys.id_key);
     settle.arg(&*term.token).arg(&shared.group).arg(shared.journal.lasts_ms());
+    settle.arg(shared.id_key().as_ref().map_or(&[][..], |key| &key[..]));
     for (minute, bytes) in lines.minutes() {
         settle.key(keys.minute(minute)).arg(bytes).arg(minute);
     }

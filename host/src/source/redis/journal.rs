@@ -61,6 +61,7 @@ impl Lines {
 /// How the leadership with this number begins: with the newest decisions of the journal, as many as may be remembered.
 pub(super) async fn recall(shared: &Shared, connection: &mut MultiplexedConnection, epoch: u32) -> RedisResult<Beginning> {
     let id_key = id_key(shared, connection).await?;
+    shared.set_id_key(id_key);
     let minutes: Vec<u64> = redis::cmd("ZRANGE").arg(&shared.keys.minutes).arg(0).arg(-1).query_async(connection).await?;
     let (mut decided, mut room) = (Vec::new(), shared.journal.max);
     for minute in minutes.into_iter().rev() {

@@ -5,7 +5,8 @@
 pub(super) struct Keys {
     /// Holds the token of whoever leads, and ends by itself.
     pub lease: String,
-    /// A hash that remembers the last leader when the lease has ended: `token`, `epoch`, and `settled`, how often this leader has settled something.
+    /// A hash that remembers the last leader when the lease has ended: `token`, `epoch`, `settled`, how often this leader has settled something, and
+    /// `buried`, the name of the last portion of dead letters that was written.
     pub leader: String,
     /// The id up to which every entry was settled when this was last looked at.
     pub settled: String,

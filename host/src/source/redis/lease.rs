@@ -134,10 +134,13 @@ impl Lease {
         }
         let mut told = false;
         loop {
+            shared.vigil.ask();
             let (sent, number) = (Instant::now(), self.0.borrow().number);
             let mut take = TAKE.key(&shared.keys.lease);
             take.key(&shared.keys.leader).arg(&shared.consumer).arg(LASTS.as_millis() as u64).arg(number);
             let (taken, token): (i64, String) = take.invoke_async(connection).await?;
+            // Behind it: if it took long, because Redis stood still, whoever leads now has to know.
+            shared.vigil.look(connection).await?;
             if taken == 1 {
                 return Ok(self.begin(shared, &token, sent));
             }

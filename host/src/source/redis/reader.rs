@@ -53,10 +53,10 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(pace: Pace) -> Progress {
+    fn new(shared: &Shared, pace: Pace) -> Progress {
         Progress {
             epoch: None,
-            clock: StreamClock::default(),
+            clock: StreamClock::new(Arc::clone(&shared.vigil)),
             pace,
             recovery: Recovery::new(Whose::Everybodys),
             last: None,
@@ -71,13 +71,13 @@ impl Progress {
 
     /// Begins anew. How large entries are does not depend on who leads.
     fn reset(&mut self, shared: &Shared) {
-        *self = Progress::new(std::mem::replace(&mut self.pace, Pace::new(shared.count)));
+        *self = Progress::new(shared, std::mem::replace(&mut self.pace, Pace::new(shared.count)));
     }
 }
 
 /// Reads until told to stop, or until `out` is closed.
 pub(super) async fn run(shared: &Shared, out: mpsc::Sender<Batch>, mut stop: watch::Receiver<bool>) {
-    let mut progress = Progress::new(Pace::new(shared.count));
+    let mut progress = Progress::new(shared, Pace::new(shared.count));
     let mut pause = Backoff::new(stop.clone());
     loop {
         let end = tokio::select! {

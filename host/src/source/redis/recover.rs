@@ -1,6 +1,6 @@
 //! What is pending and will not be acknowledged by whom it was delivered to: read again, in the order of the log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -38,6 +38,8 @@ pub(super) struct Recovery {
     whose: Whose,
     after: Option<EntryId>,
     before: Option<EntryId>,
+    /// Entries that may have been claimed for us and have not been handed on: what came in between is not known.
+    claimed: HashSet<EntryId>,
     trimmed: Trimmed,
     done: bool,
 }
@@ -48,6 +50,7 @@ impl Recovery {
             whose,
             after: None,
             before: None,
+            claimed: HashSet::new(),
             trimmed: Trimmed::default(),
             done: false,
         }
@@ -86,10 +89,13 @@ pub(super) async fn next(
     // Ids need not be times: what is pending is not from after now.
     let mut asking = redis::pipe();
     asking.cmd("TIME").add_command(pending(shared, recovery.after, PAGE));
+    shared.vigil.ask();
     let sent = Instant::now();
     let (time, page): (Value, Value) = asking.query_async(connection).await?;
     if let Some(redis_ms) = time_ms(&time) {
-        clock.look(redis_ms, sent, Instant::now());
+        let came = Instant::now();
+        shared.vigil.told(redis_ms, sent, came);
+        clock.look(redis_ms, sent, came);
     }
     let mut page = rows(&page);
     page.retain(|(id, _)| recovery.before.is_none_or(|before| *id < before));
@@ -104,15 +110,18 @@ pub(super) async fn next(
     if recovery.whose == Whose::Strays {
         left_alone.push(shared.consumer.clone());
     }
-    let ours = page.into_iter().filter(|(_, owner)| !left_alone.iter().any(|own| own.as_bytes() == *owner));
+    let is_left = |owner: &[u8]| left_alone.iter().any(|own| own.as_bytes() == owner);
+    let ours = page.into_iter().filter(|(id, owner)| !is_left(owner) || recovery.claimed.contains(id));
     let mut ids: Vec<EntryId> = ours.map(|(id, _)| id).collect();
     if ids.len() > pace.count() {
         ids.truncate(pace.count());
         last = ids.last().copied().unwrap_or(last);
     }
     let stamp = |ms| if recovery.whose == Whose::Everybodys { clock.of_pending(ms) } else { clock.of_new(ms) };
+    recovery.claimed.extend(&ids);
     let batch = claim(shared, connection, term, (stamp, pace), &mut recovery.trimmed, &ids).await?;
     recovery.after = Some(last);
+    recovery.claimed.retain(|id| *id > last);
     Ok(Some(batch))
 }
 

@@ -11,10 +11,11 @@ use redis::{RedisError, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Shared;
+use super::dead::{self, GivenUp};
 use super::fence::{self, Fenced};
 use super::journal::Lines;
 use super::lease::Term;
-use super::{Shared, dead};
 use crate::source::{Fate, Settlement};
 use refused::Refused;
 
@@ -49,7 +50,7 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
         let (done, dead) = gather(first, &mut settlements);
         link.acknowledge(done).await;
         if !dead.is_empty() {
-            let left = link.bury_all(dead.into()).await;
+            let left = if refused.is_unsure() { dead.into() } else { link.bury_all(dead.into()).await };
             if refused.is_empty() && !left.is_empty() {
                 tracing::warn!("Redis refuses dead letters; their entries stay pending, and they are tried again");
                 retry_at = Instant::now() + DEAD_RETRY;
@@ -63,7 +64,7 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
 }
 
 /// What has come by now: what is to be acknowledged, and dead letters.
-fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (Vec<Settlement>, Vec<Settlement>) {
+fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (Vec<Settlement>, Vec<GivenUp>) {
     let (mut done, mut dead, mut count) = (Vec::new(), Vec::new(), 0);
     let mut next = Some(first);
     while let Some(settlement) = next {
@@ -74,7 +75,7 @@ fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (V
             }
             Fate::Dead { .. } => {
                 count += 1;
-                dead.push(settlement);
+                dead.push(settlement.into());
             }
         }
         next = if count >= ACK_BATCH { None } else { settlements.try_recv().ok() };
@@ -83,7 +84,7 @@ fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (V
 }
 
 /// Keeps dead letters for another try. Those that there is no room for stay pending until the others are through.
-fn keep(shared: &Shared, refused: &mut Refused, more: VecDeque<Settlement>) {
+fn keep(shared: &Shared, refused: &mut Refused, more: VecDeque<GivenUp>) {
     let left = refused.keep(more);
     if left > 0 {
         shared.status.dead_letters_left.fetch_add(left, Ordering::Relaxed);
@@ -186,11 +187,12 @@ impl Link<'_> {
     }
 
     /// Moves dead letters; returns those that were not tried, and behind them those that Redis refused. One that is refused stands in nobody's way for long; what
-    /// Redis refuses for a reason that concerns all is not asked for again in this round.
-    async fn bury_all(&mut self, mut dead: VecDeque<Settlement>) -> VecDeque<Settlement> {
+    /// Redis refuses for a reason that concerns all is not asked for again in this round. One whose answer was lost comes first the next time: Redis remembers only
+    /// what it has taken last.
+    async fn bury_all(&mut self, mut dead: VecDeque<GivenUp>) -> VecDeque<GivenUp> {
         let mut refused = Vec::new();
-        while let Some(settlement) = dead.pop_front() {
-            let Err(error) = self.bury(&settlement).await else {
+        while let Some(mut next) = dead.pop_front() {
+            let Err(error) = self.bury(&mut next).await else {
                 self.refusal.take().iter().for_each(|refusal| self.shared.status.clear_error(refusal));
                 continue;
             };
@@ -202,7 +204,11 @@ impl Link<'_> {
             if error.is_io_error() || error.is_unrecoverable_error() {
                 self.connection = None;
             }
-            refused.push(settlement);
+            if next.is_unsure() {
+                dead.push_front(next);
+                break;
+            }
+            refused.push(next);
             if concerns_all(&error) || refused.len() >= REFUSALS_MAX {
                 break;
             }
@@ -212,17 +218,14 @@ impl Link<'_> {
     }
 
     /// Moves one, if it was read under the leadership that we have.
-    async fn bury(&mut self, settlement: &Settlement) -> RedisResult<()> {
-        let (shared, receipts) = (self.shared, &settlement.receipts);
-        while let Some(term) = shared.lease.term().filter(|term| term.epoch == receipts.epoch) {
+    async fn bury(&mut self, dead: &mut GivenUp) -> RedisResult<()> {
+        let shared = self.shared;
+        while let Some(term) = shared.lease.term().filter(|term| term.epoch == dead.epoch()) {
             let connection = self.connection().await?;
-            if dead::bury(shared, connection, &term, settlement).await? == Fenced::Refused {
+            if dead::bury(shared, connection, &term, dead).await? == Fenced::Refused {
                 shared.lease.keep(shared, connection).await?;
                 continue;
             }
-            let count = receipts.list.len() as u64;
-            shared.status.entries_dead.fetch_add(count, Ordering::Relaxed);
-            shared.status.entries_acknowledged.fetch_add(count, Ordering::Relaxed);
             return Ok(());
         }
         shared.status.settlements_fenced.fetch_add(1, Ordering::Relaxed);

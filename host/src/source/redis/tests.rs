@@ -1,5 +1,6 @@
 //! What has to hold whoever is paused when: the lease, the fence and the journal on a real Redis, without a host around them.
 
+mod burying;
 mod cost;
 mod fencing;
 mod forgetting;

@@ -54,6 +54,8 @@ pub(super) async fn keep_lease(shared: &Shared, mut stop: watch::Receiver<bool>)
                 Some(connection) => connection,
                 empty => empty.insert(shared.connector.connect().await?),
             };
+            // The reader may wait for an exporter meanwhile, and look at nothing.
+            shared.vigil.look(connection).await?;
             shared.lease.keep(shared, connection).await
         };
         let kept = tokio::select! {

@@ -48,6 +48,7 @@ pub(super) async fn read(
         shared.push_unread(&mut batch, id, progress.clock.of_new(id.ms));
         return hand_on(shared, out, batch).await.map(ControlFlow::Continue);
     }
+    shared.vigil.ask();
     let sent = Instant::now();
     let mut asking = redis::pipe();
     asking.cmd("TIME").add_command(command(shared, progress.last, count, &which));
@@ -56,7 +57,9 @@ pub(super) async fn read(
     let (time, _, pending): (Value, Value, Value) = progress.pace.ask(count, asking.query_async(connection)).await?;
     let redis_ms = time_ms(&time);
     if let Some(redis_ms) = redis_ms {
-        progress.clock.look(redis_ms, sent, Instant::now());
+        let came = Instant::now();
+        shared.vigil.told(redis_ms, sent, came);
+        progress.clock.look(redis_ms, sent, came);
     }
     let entries = tap.take().ok_or(NoReply).and_then(Entries::find);
     let entries = entries.map_err(|NoReply| redis::RedisError::from(io::Error::other("Redis answered a read with what are no entries")))?;
@@ -66,7 +69,6 @@ pub(super) async fn read(
     }
     // Lost entries may have been trimmed since. Before anything is handed on: should this fail, all of them are read once more.
     progress.trimmed.forget(shared, connection, term, &entries.gone()).await?;
-    let now_ms = progress.clock.now();
     let strays = strays::are_pending(shared, &pending);
     if strays {
         shared.strays.store(true, Ordering::Relaxed);
@@ -89,7 +91,12 @@ pub(super) async fn read(
     let full = entries.len() >= count;
     let caught_up = !full && !strays && matches!(which, Which::New);
     // Without a time that can be read, the entries themselves are all that is known.
-    let read_up_to = if caught_up && redis_ms.is_some() { now_ms } else { last_ms };
+    let read_up_to = if caught_up && redis_ms.is_some() {
+        progress.clock.caught_up();
+        progress.clock.now()
+    } else {
+        last_ms
+    };
     batch.watermark_ms = progress.clock.raise(read_up_to);
     shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
     shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Receipt, Trace};
-use crate::source::{Fate, Settlement};
+use super::super::dead::GivenUp;
+use crate::model::Receipt;
+use crate::source::Fate;
 
 /// Dead letters that wait for Redis to take them, at most.
 const MAX: usize = 10_000;
@@ -16,7 +17,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// refuses new entries too, and then nothing is trimmed from the log. Beyond that the letters themselves go: their entries stay pending.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    waiting: VecDeque<Settlement>,
+    waiting: VecDeque<GivenUp>,
     bytes: usize,
     /// Some were let go of, under the leadership with this number.
     left: Option<u32>,
@@ -28,35 +29,44 @@ impl Refused {
         self.waiting.is_empty()
     }
 
+    /// Whether it is not known of one whether Redis has taken it. Until that is known, no other is to be tried.
+    pub fn is_unsure(&self) -> bool {
+        self.waiting.front().is_some_and(GivenUp::is_unsure)
+    }
+
     /// Number of those that wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// All that wait, to be tried.
-    pub fn take(&mut self) -> VecDeque<Settlement> {
+    pub fn take(&mut self) -> VecDeque<GivenUp> {
         self.bytes = 0;
         std::mem::take(&mut self.waiting)
     }
 
-    /// Takes these behind those that wait; says how many there was no room for.
-    pub fn keep(&mut self, more: impl IntoIterator<Item = Settlement>) -> u64 {
+    /// Takes these behind those that wait, and before them one that may have been taken; says how many there was no room for.
+    pub fn keep(&mut self, more: impl IntoIterator<Item = GivenUp>) -> u64 {
         let mut left = 0;
-        for mut settlement in more {
-            let bytes = bytes_without_trace(&settlement);
+        for mut dead in more {
+            let bytes = bytes_without_trace(&dead);
             if self.waiting.len() >= MAX || self.bytes + bytes > BYTES_MAX {
                 left += 1;
-                self.left = Some(settlement.receipts.epoch);
+                self.left = Some(dead.epoch());
                 continue;
             }
             self.bytes += bytes;
-            let traces = trace_of(&settlement).map_or(0, Trace::bytes);
+            let traces = dead.trace_bytes();
             if self.bytes + traces <= BYTES_MAX {
                 self.bytes += traces;
-            } else if let Fate::Dead { trace, .. } = &mut settlement.fate {
-                *trace = None;
+            } else {
+                dead.forget_trace();
             }
-            self.waiting.push_back(settlement);
+            if dead.is_unsure() {
+                self.waiting.push_front(dead);
+            } else {
+                self.waiting.push_back(dead);
+            }
         }
         left
     }
@@ -67,19 +77,12 @@ impl Refused {
     }
 }
 
-fn bytes_without_trace(settlement: &Settlement) -> usize {
-    let words = match &settlement.fate {
+fn bytes_without_trace(dead: &GivenUp) -> usize {
+    let words = match dead.fate() {
         Fate::Dead { plugin, reason, .. } => reason.len() + plugin.as_ref().map_or(0, String::len),
         Fate::Delivered | Fate::Dropped(_) => 0,
     };
-    size_of::<Settlement>() + settlement.receipts.list.len() * size_of::<Receipt>() + words
-}
-
-fn trace_of(settlement: &Settlement) -> Option<&Trace> {
-    match &settlement.fate {
-        Fate::Dead { trace, .. } => trace.as_deref(),
-        Fate::Delivered | Fate::Dropped(_) => None,
-    }
+    size_of::<GivenUp>() + dead.left() * size_of::<Receipt>() + words
 }
 
 #[cfg(test)]
@@ -89,8 +92,9 @@ mod tests {
     use super::*;
     use crate::encode::sample::{span, trace};
     use crate::model::{Receipts, Text};
+    use crate::source::Settlement;
 
-    fn dead(bytes: usize) -> Settlement {
+    fn settlement(bytes: usize) -> Settlement {
         let mut large = span("a");
         large.error = Text::own(&"x".repeat(bytes));
         let fate = Fate::Dead {
@@ -103,14 +107,18 @@ mod tests {
         Settlement { receipts, fate }
     }
 
+    fn dead(bytes: usize) -> GivenUp {
+        settlement(bytes).into()
+    }
+
     /// One that has so many receipts and such a reason, and no trace.
-    fn of(receipts: usize, reason: usize) -> Settlement {
-        let mut settlement = dead(0);
+    fn of(receipts: usize, reason: usize) -> GivenUp {
+        let mut settlement = settlement(0);
         settlement.receipts.list = (0..receipts).map(|_| Receipt { stream: 0, ms: 1, seq: 1 }).collect();
         if let Fate::Dead { reason: words, trace, .. } = &mut settlement.fate {
             (*words, *trace) = ("x".repeat(reason), None);
         }
-        settlement
+        settlement.into()
     }
 
     #[test]
@@ -120,9 +128,9 @@ mod tests {
         assert_eq!(refused.len(), MAX);
         let mut refused = Refused::default();
         assert_eq!(refused.keep([dead(BYTES_MAX / 2), dead(BYTES_MAX / 2), dead(BYTES_MAX / 2), dead(1)]), 0);
-        assert_eq!(refused.take().iter().map(|settlement| trace_of(settlement).is_some()).collect::<Vec<_>>(), [true, false, false, true]);
+        assert_eq!(refused.take().iter().map(|dead| dead.trace_bytes() > 0).collect::<Vec<_>>(), [true, false, false, true]);
         assert_eq!(refused.keep([dead(BYTES_MAX / 2)]), 0);
-        assert!(trace_of(&refused.waiting[0]).is_some(), "what was taken counts no more");
+        assert!(refused.waiting[0].trace_bytes() > 0, "what was taken counts no more");
     }
 
     #[test]

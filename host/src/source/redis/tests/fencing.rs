@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::encode::sample::{span, trace};
-use crate::source::redis::dead;
+use crate::source::redis::dead::{self, GivenUp};
 use crate::source::{Fate, Role, Settlement};
 
 #[tokio::test]
@@ -58,8 +58,8 @@ async fn who_was_paused_while_another_led_settles_nothing_and_claims_nothing() {
         assert_eq!(a.settle(&old, &receipts, &lines(&[1], false, 0)).await, Fenced::Refused);
         let ids: Vec<EntryId> = receipts.iter().map(EntryId::of_receipt).collect();
         assert_eq!(fence::claim(&a.shared, &mut a.connection, &old, &ids).await.unwrap(), Fenced::Refused);
-        let dead = dead_letter(receipts[0].ms, receipts[0].seq);
-        assert_eq!(dead::bury(&a.shared, &mut a.connection, &old, &dead).await.unwrap(), Fenced::Refused);
+        let mut dead = dead_letter(receipts[0].ms, receipts[0].seq);
+        assert_eq!(dead::bury(&a.shared, &mut a.connection, &old, &mut dead).await.unwrap(), Fenced::Refused);
     }
     assert_eq!((a.pending().await, a.run::<u64>(&format!("EXISTS {} {}", a.shared.dead_stream, a.shared.keys.minutes)).await), (3, 0));
     assert!(!a.keep().await);
@@ -114,7 +114,7 @@ async fn a_clean_end_frees_the_lead_at_once() {
     assert_eq!(b.run::<u64>(&format!("EXISTS {}", b.shared.keys.lease)).await, 1);
 }
 
-fn dead_letter(ms: u64, seq: u64) -> Settlement {
+fn dead_letter(ms: u64, seq: u64) -> GivenUp {
     let fate = Fate::Dead {
         stage: "export",
         plugin: None,
@@ -126,7 +126,7 @@ fn dead_letter(ms: u64, seq: u64) -> Settlement {
         mark: Some(Mark { id_hash: 7, parts: 1, at_ms: 0 }),
         list: vec![Receipt { stream: 0, ms, seq }],
     };
-    Settlement { receipts, fate }
+    Settlement { receipts, fate }.into()
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_dead_letter_is_written_acknowledged_and_journalled_in_one_step() {
     let wide: String = add.query_async(&mut host.connection).await.unwrap();
     let wide = EntryId::parse(wide.as_bytes()).unwrap();
     for (ms, seq) in [(receipts[0].ms, receipts[0].seq), (wide.ms, wide.seq)] {
-        let buried = dead::bury(&host.shared, &mut host.connection, &term, &dead_letter(ms, seq)).await.unwrap();
+        let buried = dead::bury(&host.shared, &mut host.connection, &term, &mut dead_letter(ms, seq)).await.unwrap();
         assert_eq!(buried, Fenced::Done(()));
     }
     let (dead_stream, journal) = (host.shared.dead_stream.clone(), host.shared.keys.minute(0));
@@ -159,15 +159,15 @@ async fn a_dead_letter_is_not_written_when_the_lead_changes_between_looking_and_
     let mut host = Host::on(&server, "a").await;
     let term = host.lead().await;
     let receipts = host.read(1).await;
-    let (dead, dead_stream) = (dead_letter(receipts[0].ms, receipts[0].seq), host.shared.dead_stream.clone());
+    let (mut dead, dead_stream) = (dead_letter(receipts[0].ms, receipts[0].seq), host.shared.dead_stream.clone());
     // The connection is told of the change when it wants to write, as if it had come after its look.
     let leader = host.shared.keys.leader.clone();
     host.run::<()>(&format!("WATCH {leader}")).await;
     let mut other = Host::on(&server, "b").await;
     other.run::<()>(&format!("HSET {leader} something new")).await;
-    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &dead).await.unwrap(), Fenced::Refused);
+    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &mut dead).await.unwrap(), Fenced::Refused);
     assert_eq!((host.pending().await, host.run::<u64>(&format!("XLEN {dead_stream}")).await), (1, 0));
-    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &dead).await.unwrap(), Fenced::Done(()));
+    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &mut dead).await.unwrap(), Fenced::Done(()));
     assert_eq!((host.pending().await, host.run::<u64>(&format!("XLEN {dead_stream}")).await), (0, 1));
 }
 
@@ -177,10 +177,10 @@ async fn a_dead_letter_that_cannot_be_written_whole_is_not_written_at_all() {
     let mut host = Host::on(&server, "a").await;
     let term = host.lead().await;
     let receipts = host.read(1).await;
-    let dead = dead_letter(receipts[0].ms, receipts[0].seq);
+    let mut dead = dead_letter(receipts[0].ms, receipts[0].seq);
     for key in [host.shared.dead_stream.clone(), host.shared.keys.minutes.clone(), host.shared.keys.minute(0)] {
         host.run::<()>(&format!("LPUSH {key} somebody-elses")).await;
-        let refused = dead::bury(&host.shared, &mut host.connection, &term, &dead).await.unwrap_err();
+        let refused = dead::bury(&host.shared, &mut host.connection, &term, &mut dead).await.unwrap_err();
         assert!(refused.to_string().contains("WRONGTYPE"), "{key}: {refused}");
         host.run::<()>(&format!("DEL {key}")).await;
     }

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::source::PastDecision;
-use crate::source::redis::journal;
+use crate::model::Receipts;
+use crate::source::redis::{dead, journal};
+use crate::source::{Fate, PastDecision, Settlement};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -68,6 +69,37 @@ async fn all_hosts_hash_ids_by_the_same_key_and_nobody_else_knows_it() {
     a.run::<()>(&format!("SET {name} short")).await;
     let mended = key(&mut a).await;
     assert_eq!(key(&mut b).await, mended);
+}
+
+#[tokio::test]
+async fn what_is_journalled_after_all_keys_were_removed_can_be_read_by_those_who_lead_later() {
+    let server = Server::start();
+    let (mut a, mut b) = (Host::on(&server, "a").await, Host::on(&server, "b").await);
+    let term = a.lead().await;
+    let key = journal::recall(&a.shared, &mut a.connection, term.epoch).await.unwrap().id_key;
+    for (number, removing) in (0u64..).zip(["FLUSHALL", "DEL KEY", "SET KEY another's", "FLUSHALL"]) {
+        let name = a.shared.keys.id_key.clone();
+        a.run::<()>(&removing.replace("KEY", &name)).await;
+        assert!(a.keep().await);
+        let receipts = a.read(1).await;
+        if number < 3 {
+            assert_eq!(a.settle(&term, &receipts, &lines(&[number], false, 0)).await, Fenced::Done(true));
+        } else {
+            let mark = Some(Mark { id_hash: number, parts: 1, at_ms: 0 });
+            let fate = Fate::Dead {
+                stage: "decode",
+                plugin: None,
+                reason: "no".into(),
+                trace: None,
+            };
+            let receipts = Receipts { epoch: term.epoch, mark, list: receipts };
+            let buried = dead::bury(&a.shared, &mut a.connection, &term, &mut Settlement { receipts, fate }.into()).await;
+            assert_eq!(buried.unwrap(), Fenced::Done(()));
+        }
+        let found = journal::recall(&b.shared, &mut b.connection, 1).await.unwrap();
+        let last = found.decided.iter().flat_map(|minute| minute.decisions()).last();
+        assert_eq!((found.id_key, last.map(|decision| decision.id_hash)), (key, Some(number)), "{removing}");
+    }
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async fn of_an_entry_that_cannot_be_read_a_dead_letter_tells_and_does_not_hold_i
             trace: None,
         },
     };
-    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &settlement).await.unwrap(), Fenced::Done(()));
+    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &mut settlement.into()).await.unwrap(), Fenced::Done(()));
     let letters: Vec<(String, Vec<String>)> = host.run(&format!("XRANGE {} - +", host.shared.dead_stream.clone())).await;
     assert_eq!(letters[0].1, ["dead:entry", id.as_str(), "dead:stage", "decode", "dead:reason", "too large"]);
     assert_eq!((letters.len(), host.pending().await, host.shared.is_unread(entries[0].0)), (1, 0, false));

@@ -3,7 +3,10 @@
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::super::clock::StreamClock;
+use super::super::pace::Pace;
 use super::super::reader;
+use super::super::recover::{self, Recovery, Whose};
 use super::*;
 use crate::source::{Batch, Beginning};
 
@@ -75,6 +78,30 @@ async fn a_reply_that_was_lost_is_read_again_also_when_ids_have_begun_anew() {
     assert_eq!(reading.entries().await, ["5-1"]);
     at_once(&mut host, &["XADD mesh:trace 5-2 key value", "XREADGROUP GROUP g meshtrace-a STREAMS mesh:trace >"]).await;
     assert_eq!(reading.entries().await, ["5-2"]);
+}
+
+#[tokio::test]
+async fn strays_that_were_claimed_and_not_read_are_read_when_it_goes_on() {
+    let server = Server::start();
+    let (mut former, mut host) = (Host::on(&server, "former").await, Host::on(&server, "a").await);
+    let term = host.lead().await;
+    let receipts = former.read(3).await;
+    // One is gone, and cannot be acknowledged: it breaks off behind the claim.
+    host.run::<()>(&format!("XDEL {STREAM} {}", receipts[1])).await;
+    host.run::<()>("ACL SETUSER default -xack").await;
+    let (mut strays, mut clock, mut pace) = (Recovery::new(Whose::Strays), StreamClock::default(), Pace::new(500));
+    let mut next = async |host: &mut Host| {
+        recover::next(&host.shared, &mut host.connection, &mut strays, (&mut clock, &mut pace), &term).await.map_err(|_| "it breaks off")
+    };
+    assert!(next(&mut host).await.is_err());
+    let owners: Vec<(String, String, u64, u64)> = host.run(&format!("XPENDING {STREAM} {GROUP} - + 10")).await;
+    assert_eq!(owners.iter().filter(|row| row.1 == "meshtrace-a").count(), 2, "they are ours by now: {owners:?}");
+    host.run::<()>("ACL SETUSER default +xack").await;
+    let mut batch = next(&mut host).await.unwrap().expect("there are some");
+    let ids: Vec<String> = batch.drain().map(|entry| entry.receipt.to_string()).collect();
+    assert_eq!(ids, [receipts[0].to_string(), receipts[2].to_string()]);
+    assert!(next(&mut host).await.unwrap().is_none(), "once");
+    assert_eq!(host.pending().await, 2);
 }
 
 #[tokio::test]

@@ -95,11 +95,11 @@ async fn a_stream_of_dead_letters_that_has_no_ids_left_takes_none_and_loses_none
     let last = format!("{}-{}", u64::MAX, u64::MAX - 1);
     host.run::<()>(&format!("XADD {{mesh:trace}}:dead {last} a b")).await;
     // There is one id left, and two are needed.
-    let refused = dead::bury(&host.shared, &mut host.connection, &term, &of(0..2)).await;
+    let refused = dead::bury(&host.shared, &mut host.connection, &term, &mut of(0..2).into()).await;
     let error = refused.expect_err("there is no id for both").to_string();
     assert!(error.contains("{mesh:trace}:dead has no ids left"), "{error}");
     assert_eq!(host.pending().await, 2);
-    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &of(0..1)).await.unwrap(), Fenced::Done(()));
-    assert!(dead::bury(&host.shared, &mut host.connection, &term, &of(1..2)).await.is_err());
+    assert_eq!(dead::bury(&host.shared, &mut host.connection, &term, &mut of(0..1).into()).await.unwrap(), Fenced::Done(()));
+    assert!(dead::bury(&host.shared, &mut host.connection, &term, &mut of(1..2).into()).await.is_err());
     assert_eq!((host.pending().await, host.run::<u64>("XLEN {mesh:trace}:dead").await), (1, 2));
 }
