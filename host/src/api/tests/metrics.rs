@@ -150,6 +150,7 @@ async fn metrics_are_the_numbers_of_the_status() {
         ("/consumer/entries_trimmed_unread", "entries_trimmed_total", &[("were", "unread")]),
         ("/consumer/dead_letters_lost", "dead_letters_lost_total", &[]),
         ("/consumer/entries_refused", "entries_refused_total", &[]),
+        ("/consumer/held_bytes", "held_bytes", &[]),
         ("/consumer/disconnects", "disconnects_total", &[]),
         ("/consumer/lag", "lag_entries", &[]),
         ("/consumer/pending", "pending_entries", &[]),
