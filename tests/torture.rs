@@ -144,6 +144,9 @@ impl Plan {
 #[track_caller]
 fn check(command: &str, table: &str, end: &End, struck: &[String]) {
     println!("{table}");
+    if end.tally.trimmed > 0 {
+        println!("{}", report::trimmed(&end.tally));
+    }
     end.reckoning.excused.iter().for_each(|excused| println!("excused: {excused}"));
     let End { reckoning, faults, tally } = end;
     let named = |all: &[String]| all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("\n  ");
@@ -156,8 +159,10 @@ fn check(command: &str, table: &str, end: &End, struck: &[String]) {
         named(faults),
         struck[struck.len().saturating_sub(NAMED)..].join("\n  ")
     );
-    let came_through = reckoning.exported + reckoning.trimmed;
-    assert!(came_through > reckoning.sent / 2, "most traces are exported in the end, where Redis keeps them: {reckoning:?}");
+    assert!(
+        reckoning.exported > reckoning.sent / 2,
+        "most traces are exported in the end, unless publishers keep too few entries: {reckoning:?}"
+    );
     assert!(tally.peak_mib < PEAK_MIB, "{command}\n{table}\nthe host held more than {PEAK_MIB} MiB");
 }
 

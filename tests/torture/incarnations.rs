@@ -1,5 +1,6 @@
 //! The hosts of a run: one leads, the others stand by. Each is killed, stopped or ended, and the next one in its place goes on where it was.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::faults::Victim;
 use super::guests::Guests;
+use super::reckoning::QUIET_MS;
 use super::takeovers::{Ending, Lives};
 use crate::support::disk::Disk;
 use crate::support::eventually;
@@ -27,6 +29,8 @@ pub struct Incarnations {
     /// The most memory that one of them held, in KiB.
     pub peak_kib: u64,
     pub lives: Lives,
+    /// By process, entries that it said were trimmed: while they were pending, and before anybody had read them.
+    pub counted: BTreeMap<u32, (u64, u64)>,
     /// What must not happen to a host, and did.
     pub faults: Vec<String>,
 }
@@ -40,6 +44,7 @@ impl Incarnations {
             hosts: (0..count).map(|_| None).collect(),
             peak_kib: 0,
             lives: Lives::default(),
+            counted: BTreeMap::new(),
             faults: Vec::new(),
         }
     }
@@ -57,7 +62,7 @@ impl Incarnations {
             .set("MESHTRACE_JSON_MAX_FILES", "1000")
             .set("TRACE_ENABLE_STATS", "false")
             .set("MESHTRACE_PLUGIN_DIR", &self.plugins)
-            .set("MESHTRACE_QUIET_PERIOD", "1s")
+            .set("MESHTRACE_QUIET_PERIOD", &format!("{QUIET_MS}ms"))
             .set("MESHTRACE_PARENT_WAIT", "3s")
             .set("MESHTRACE_MAX_TRACE_AGE", "30s")
             .set("MESHTRACE_MAX_TRACE_SPANS", "2000")
@@ -91,7 +96,9 @@ impl Incarnations {
         let start = Instant::now();
         while start.elapsed() < within {
             self.supervise();
-            let states: Vec<Value> = self.statuses().into_iter().map(|status| status["consumer"]["status"].clone()).collect();
+            let statuses = self.statuses();
+            self.note_counted(&statuses);
+            let states: Vec<Value> = statuses.into_iter().map(|status| status["consumer"]["status"].clone()).collect();
             let reading = states.iter().filter(|state| **state == "running").count();
             if reading == 1 && states.iter().filter(|state| **state == "standing_by").count() == self.count() - 1 {
                 return true;
@@ -105,6 +112,23 @@ impl Incarnations {
     fn statuses(&self) -> Vec<Value> {
         let status = |host: &Host| serde_json::from_str(&host.try_get("/trace/status")?.body).ok();
         self.hosts.iter().map(|host| host.as_ref().and_then(status).unwrap_or_default()).collect()
+    }
+
+    /// Notes what hosts say was trimmed, of those that answered.
+    fn note_counted(&mut self, statuses: &[Value]) {
+        for (host, status) in self.hosts.iter().zip(statuses) {
+            let count = |name: &str| status["consumer"][name].as_u64();
+            if let (Some(host), Some(pending), Some(unread)) = (host, count("entries_trimmed"), count("entries_trimmed_unread")) {
+                self.counted.insert(host.process.id(), (pending, unread));
+            }
+        }
+    }
+
+    /// Entries that the hosts of now say were trimmed while they were pending.
+    pub fn counted_by_the_living(&mut self) -> u64 {
+        let statuses = self.statuses();
+        self.note_counted(&statuses);
+        self.hosts.iter().flatten().filter_map(|host| self.counted.get(&host.process.id())).map(|(pending, _)| pending).sum()
     }
 
     /// Whom it is to hit. When nobody leads just now, it is anybody.
