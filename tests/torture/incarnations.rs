@@ -18,12 +18,32 @@ use crate::support::host::{Host, HostBuilder};
 /// What a host says when it begins to lead, and at its moment.
 const LEADS: &str = "leading this group";
 
+/// How much a host may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounds {
+    /// So little that a short run reaches them.
+    Lowered,
+    /// As they are when nobody sets any.
+    Default,
+}
+
+/// What is lowered, and to what.
+const LOWERED: [(&str, &str); 6] = [
+    ("MESHTRACE_MAX_TRACE_AGE", "30s"),
+    ("MESHTRACE_MAX_TRACE_SPANS", "2000"),
+    ("MESHTRACE_MAX_OPEN_BYTES", "33554432"),
+    ("MESHTRACE_MAX_QUEUED_BYTES", "16777216"),
+    ("MESHTRACE_STORE_BYTES", "33554432"),
+    ("MESHTRACE_MAX_REMEMBERED", "200000"),
+];
+
 /// The hosts of now, and what was seen of all of them.
 pub struct Incarnations {
     url: String,
     /// Where the json exporter of each place writes.
     json: Vec<String>,
     plugins: String,
+    bounds: Bounds,
     /// A place for each; nobody is there for a moment after a kill.
     hosts: Vec<Option<Host>>,
     /// The most memory that one of them held, in KiB.
@@ -36,11 +56,12 @@ pub struct Incarnations {
 }
 
 impl Incarnations {
-    pub fn new(url: String, guests: &Guests, disk: &Disk, count: usize) -> Incarnations {
+    pub fn new(url: String, guests: &Guests, disk: &Disk, count: usize, bounds: Bounds) -> Incarnations {
         Incarnations {
             url,
             json: (0..count).map(|place| disk.json_of(place).display().to_string()).collect(),
             plugins: guests.path().display().to_string(),
+            bounds,
             hosts: (0..count).map(|_| None).collect(),
             peak_kib: 0,
             lives: Lives::default(),
@@ -63,14 +84,9 @@ impl Incarnations {
             .set("TRACE_ENABLE_STATS", "false")
             .set("MESHTRACE_PLUGIN_DIR", &self.plugins)
             .set("MESHTRACE_QUIET_PERIOD", &format!("{QUIET_MS}ms"))
-            .set("MESHTRACE_PARENT_WAIT", "3s")
-            .set("MESHTRACE_MAX_TRACE_AGE", "30s")
-            .set("MESHTRACE_MAX_TRACE_SPANS", "2000")
-            .set("MESHTRACE_MAX_OPEN_BYTES", "33554432")
-            .set("MESHTRACE_MAX_QUEUED_BYTES", "16777216")
-            .set("MESHTRACE_STORE_BYTES", "33554432")
-            .set("MESHTRACE_MAX_REMEMBERED", "200000");
-        let host = host.start_at_once();
+            .set("MESHTRACE_PARENT_WAIT", "3s");
+        let bounds: &[_] = if self.bounds == Bounds::Lowered { &LOWERED } else { &[] };
+        let host = bounds.iter().fold(host, |host, (name, value)| host.set(name, value)).start_at_once();
         self.lives.began(host.process.id());
         self.hosts[place] = Some(host);
     }

@@ -11,7 +11,7 @@ use super::chance::Chance;
 use super::faults::Stage;
 use super::guests::Guests;
 use super::hostile::{self, Attacker};
-use super::incarnations::Incarnations;
+use super::incarnations::{Bounds, Incarnations};
 use super::publisher::{Publisher, Rate};
 use super::reckoning::{Reckoning, Stream};
 use super::server::Server;
@@ -95,6 +95,8 @@ pub struct Tally {
     pub counted_pending: u64,
     pub counted_unread: u64,
     pub peak_mib: u64,
+    /// Whether nobody has set how much hosts may hold.
+    pub has_default_bounds: bool,
 }
 
 /// The fields of a dead letter.
@@ -121,10 +123,10 @@ pub struct End {
 }
 
 impl World {
-    /// A run with so many hosts.
-    pub fn start(chance: &Chance, rate: Rate, hosts: usize) -> World {
+    /// A run with so many hosts, with these bounds.
+    pub fn start(chance: &Chance, rate: Rate, hosts: usize, bounds: Bounds) -> World {
         let (server, guests, disk) = (Server::start(), Guests::new(), Disk::new());
-        let mut hosts = Incarnations::new(server.proxy.url(), &guests, &disk, hosts);
+        let mut hosts = Incarnations::new(server.proxy.url(), &guests, &disk, hosts, bounds);
         hosts.wait_until_running(PATIENCE);
         World {
             senders: Some((
@@ -136,7 +138,10 @@ impl World {
             disk,
             hosts,
             books: Books::of(&["ledger", "moody", "json"]),
-            tally: Tally::default(),
+            tally: Tally {
+                has_default_bounds: bounds == Bounds::Default,
+                ..Tally::default()
+            },
         }
     }
 
