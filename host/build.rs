@@ -36,8 +36,8 @@ fn write_surface(wit: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn build_plugins(plugins: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
-    // A target directory of their own: this build holds the lock of the other.
-    let target = out.join("plugins");
+    // A target directory of their own: this build holds the lock of the other. One for all features of the host, which are nothing to them.
+    let target = out.ancestors().nth(3).ok_or("OUT_DIR is not below a target directory")?.join("bundled-plugins");
     let mut cargo = Command::new(env::var("CARGO")?);
     cargo.current_dir(plugins).args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"]).arg(&target);
     for plugin in PLUGINS {

@@ -209,6 +209,6 @@ fn every_connection_setting_of_the_host_holds() {
     let said = HostBuilder::new("redis://127.0.0.1:1").arguments(&["dead", "list"]).refused();
     assert!(said.starts_with("meshtrace: Redis cannot be reached: ") && said.ends_with("; REDIS_URL says where it is\n"), "{said}");
     let said = HostBuilder::new("embedded://:secret@127.0.0.1:6379").arguments(&["dead", "list"]).refused();
-    let expected = "meshtrace: REDIS_URL=embedded://127.0.0.1:6379: dead letters of an embedded listener are in the memory of its host only; expected a Redis\n";
+    let expected = "meshtrace: REDIS_URL=embedded://127.0.0.1:6379: an embedded listener keeps no dead letters (its /trace/status names the last entries that it gave up); expected a Redis\n";
     assert_eq!(said, expected);
 }

@@ -17,8 +17,17 @@ pub struct Places {
 struct State {
     taken: usize,
     turns: u64,
-    /// Those who wait, by the turn at which they began to: the first has waited longest.
-    waiting: BTreeMap<u64, Arc<Notify>>,
+    /// Those who wait, by their standing and the turn at which they began to: of the first standing there is, the first has waited longest.
+    waiting: BTreeMap<(Standing, u64), Arc<Notify>>,
+}
+
+/// Who gives way first among those who wait: whoever is less than others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Anybody may be this.
+    Stranger,
+    /// It has shown that it may be here, or need not show it.
+    Known,
 }
 
 /// A connection's place, free again when it is dropped. It waits from the start, until it is [`Place::busy`].
@@ -26,7 +35,7 @@ struct State {
 pub struct Place {
     places: Arc<Places>,
     leave: Arc<Notify>,
-    turn: Mutex<Option<u64>>,
+    turn: Mutex<Option<(Standing, u64)>>,
 }
 
 impl Places {
@@ -42,8 +51,9 @@ impl Places {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place: a free one, else that of whoever has waited longest, when they have left. `None` when all are busy. For one caller at a time.
-    pub async fn enter(self: &Arc<Self>) -> Option<Place> {
+    /// A place for somebody of this standing: a free one, else that of whoever has waited longest, strangers first, when they have left. `None` when all
+    /// are busy. For one caller at a time.
+    pub async fn enter(self: &Arc<Self>, standing: Standing) -> Option<Place> {
         let mut told = false;
         loop {
             {
@@ -65,7 +75,7 @@ impl Places {
             leave: Arc::default(),
             turn: Mutex::default(),
         };
-        place.waiting();
+        place.waiting(standing);
         Some(place)
     }
 }
@@ -84,13 +94,13 @@ impl Place {
         }
     }
 
-    /// From now on it may have to be left, but not before those that have waited longer.
-    pub fn waiting(&self) {
+    /// From now on it may have to be left, but not before those that have waited longer, nor before any of a lesser standing.
+    pub fn waiting(&self, standing: Standing) {
         self.busy();
         let mut own = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.places.state();
         state.turns += 1;
-        let turn = state.turns;
+        let turn = (standing, state.turns);
         state.waiting.insert(turn, Arc::clone(&self.leave));
         *own = Some(turn);
     }
@@ -108,6 +118,7 @@ impl Drop for Place {
 mod tests {
     use std::time::Duration;
 
+    use super::Standing::{Known, Stranger};
     use super::*;
 
     async fn is_told(place: &Place) -> bool {
@@ -117,10 +128,11 @@ mod tests {
     #[tokio::test]
     async fn whoever_has_waited_longest_leaves_first_and_the_busy_never() {
         let places = Arc::new(Places::new(3));
-        let (first, second, third) = (places.enter().await.unwrap(), places.enter().await.unwrap(), places.enter().await.unwrap());
+        let (first, second, third) =
+            (places.enter(Known).await.unwrap(), places.enter(Known).await.unwrap(), places.enter(Known).await.unwrap());
         first.busy();
-        second.waiting();
-        let next = tokio::join!(places.enter(), async {
+        second.waiting(Known);
+        let next = tokio::join!(places.enter(Known), async {
             assert!(!is_told(&first).await && !is_told(&second).await);
             assert!(is_told(&third).await, "it has waited since it came, the second only since its last answer");
             drop(third);
@@ -128,19 +140,39 @@ mod tests {
         let next = next.0.unwrap();
         second.busy();
         next.busy();
-        assert!(places.enter().await.is_none(), "all are busy");
+        assert!(places.enter(Known).await.is_none(), "all are busy");
         drop(first);
-        assert!(places.enter().await.is_some(), "one has left by itself");
+        assert!(places.enter(Known).await.is_some(), "one has left by itself");
+    }
+
+    #[tokio::test]
+    async fn strangers_give_way_before_anybody_who_is_known_however_long_that_one_has_waited() {
+        let places = Arc::new(Places::new(3));
+        let (known, early, late) =
+            (places.enter(Known).await.unwrap(), places.enter(Stranger).await.unwrap(), places.enter(Stranger).await.unwrap());
+        early.waiting(Known);
+        let (next, ()) = tokio::join!(places.enter(Stranger), async {
+            assert!(is_told(&late).await);
+            drop(late);
+        });
+        let next = next.unwrap();
+        assert!(!is_told(&known).await && !is_told(&early).await);
+        next.waiting(Known);
+        let (last, ()) = tokio::join!(places.enter(Stranger), async {
+            assert!(is_told(&known).await, "where nobody is a stranger, it has waited longest");
+            drop(known);
+        });
+        assert!(last.is_some());
     }
 
     #[tokio::test]
     async fn one_who_comes_makes_one_leave_and_no_more() {
         let places = Arc::new(Places::new(2));
-        let (first, second) = (places.enter().await.unwrap(), places.enter().await.unwrap());
+        let (first, second) = (places.enter(Known).await.unwrap(), places.enter(Known).await.unwrap());
         // Somebody left while nobody came: nothing of that is left over for the next.
         drop(first);
-        let third = places.enter().await.unwrap();
-        let (fourth, ()) = tokio::join!(places.enter(), async {
+        let third = places.enter(Known).await.unwrap();
+        let (fourth, ()) = tokio::join!(places.enter(Known), async {
             assert!(is_told(&second).await);
             drop(second);
         });

@@ -13,4 +13,4 @@ mod status;
 pub use batch::{Batch, Beginning, Entry};
 pub use recalled::{DECISION_BYTES, PastDecision, Recalled};
 pub use settlement::{Fate, Settlement};
-pub use status::{RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};
+pub use status::{GivenUp, RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};

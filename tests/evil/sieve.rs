@@ -1,5 +1,5 @@
 //! Drops the numbered traces of the fault harness that are to be dropped, and those that waver when the clock says so. What it decides on these it writes
-//! down first, a line each with the time, in the directory that it sees as `/out`; a line is whole if it ends with ` .`.
+//! down first, a line each with the time and the spans that it was shown, in the directory that it sees as `/out`; a line is whole if it ends with ` .`.
 //! As bad as told: it behaves as the first word of `/mood/sieve` says.
 
 use std::fs;
@@ -44,7 +44,8 @@ impl Filter for Sieve {
             }
             if drops || wavers {
                 let word = if drops { "dropped" } else { "kept" };
-                lines.push_str(&format!("\n{id} {word} {now} ."));
+                let spans: Vec<&str> = trace.spans().map(|span| span.id_text()).collect();
+                lines.push_str(&format!("\n{id} {word} {now} {} .", spans.join(",")));
             }
         }
         self.book.append(lines.as_bytes()).map_err(|error| error.to_string())?;

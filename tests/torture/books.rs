@@ -29,11 +29,13 @@ pub struct Books {
 }
 
 /// What the filter made of a trace, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Decision {
     /// Nanoseconds since 1970.
     pub at: u128,
     pub dropped: bool,
+    /// What it was shown: it decided on nothing else.
+    pub spans: BTreeSet<String>,
 }
 
 /// What of a trace is dead letters.
@@ -89,9 +91,10 @@ impl Books {
     pub fn read_decisions(&mut self, file: &Path) {
         for line in whole_lines(file) {
             let words: Vec<&str> = line.split(' ').collect();
-            let [trace, verdict @ ("dropped" | "kept"), at] = words[..] else { panic!("{} has the line {line:?}", file.display()) };
+            let [trace, verdict @ ("dropped" | "kept"), at, spans] = words[..] else { panic!("{} has the line {line:?}", file.display()) };
             let at = at.parse().unwrap_or_else(|_| panic!("{} has the line {line:?}", file.display()));
-            self.decided.entry(trace.to_owned()).or_default().push(Decision { at, dropped: verdict == "dropped" });
+            let (dropped, spans) = (verdict == "dropped", spans.split(',').map(str::to_owned).collect());
+            self.decided.entry(trace.to_owned()).or_default().push(Decision { at, dropped, spans });
         }
     }
 

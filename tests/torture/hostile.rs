@@ -21,7 +21,7 @@ enum Attack {
     /// A value of hundreds of kilobytes, or too many of them.
     HugeValue,
     ManyFields,
-    /// More spans than a trace may have.
+    /// More spans than a trace may have, also where nobody has set how many.
     WideTrace,
     /// Many traces of one span.
     Crowd,
@@ -38,20 +38,22 @@ enum Attack {
     ConstantId,
 }
 
+const WIDE: u64 = 10_001;
+
 const ATTACKS: [(u64, Attack); 13] = [
-    (20, Attack::Noise),
-    (2, Attack::HugeValue),
-    (2, Attack::ManyFields),
-    (1, Attack::WideTrace),
-    (5, Attack::Crowd),
-    (10, Attack::Cycle),
-    (10, Attack::SelfParent),
-    (10, Attack::Contradictions),
-    (15, Attack::OddTimes),
-    (10, Attack::OddIds),
-    (5, Attack::UnknownEvent),
-    (5, Attack::NeverEnds),
-    (5, Attack::ConstantId),
+    (200, Attack::Noise),
+    (20, Attack::HugeValue),
+    (20, Attack::ManyFields),
+    (3, Attack::WideTrace),
+    (50, Attack::Crowd),
+    (100, Attack::Cycle),
+    (100, Attack::SelfParent),
+    (100, Attack::Contradictions),
+    (150, Attack::OddTimes),
+    (100, Attack::OddIds),
+    (50, Attack::UnknownEvent),
+    (50, Attack::NeverEnds),
+    (50, Attack::ConstantId),
 ];
 
 /// Times as nobody measures them.
@@ -82,7 +84,7 @@ pub fn attack(chance: &mut Chance) -> Vec<Bytes> {
         Attack::Noise => vec![noise(chance)],
         Attack::HugeValue => vec![with(&trace, "a", None, &[(b"payload", &vec![b'x'; chance.within(100_000..1_500_000) as usize])])],
         Attack::ManyFields => vec![many_fields(&trace, chance)],
-        Attack::WideTrace => (0..3_000).map(|number| with(&trace, &number.to_string(), Some("0"), &[])).collect(),
+        Attack::WideTrace => (0..WIDE).map(|number| with(&trace, &number.to_string(), Some("0"), &[])).collect(),
         Attack::Crowd => (0..500).map(|number| with(&format!("{trace}-{number}"), "a", None, &[])).collect(),
         Attack::Cycle => vec![with(&trace, "a", Some("c"), &[]), with(&trace, "b", Some("a"), &[]), with(&trace, "c", Some("b"), &[])],
         Attack::SelfParent => vec![with(&trace, "a", Some("a"), &[])],

@@ -1,5 +1,6 @@
 //! The hosts of a run: one leads, the others stand by. Each is killed, stopped or ended, and the next one in its place goes on where it was.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::faults::Victim;
 use super::guests::Guests;
+use super::reckoning::QUIET_MS;
 use super::takeovers::{Ending, Lives};
 use crate::support::disk::Disk;
 use crate::support::eventually;
@@ -16,30 +18,54 @@ use crate::support::host::{Host, HostBuilder};
 /// What a host says when it begins to lead, and at its moment.
 const LEADS: &str = "leading this group";
 
+/// How much a host may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounds {
+    /// So little that a short run reaches them.
+    Lowered,
+    /// As they are when nobody sets any.
+    Default,
+}
+
+/// What is lowered, and to what.
+const LOWERED: [(&str, &str); 6] = [
+    ("MESHTRACE_MAX_TRACE_AGE", "30s"),
+    ("MESHTRACE_MAX_TRACE_SPANS", "2000"),
+    ("MESHTRACE_MAX_OPEN_BYTES", "33554432"),
+    ("MESHTRACE_MAX_QUEUED_BYTES", "16777216"),
+    ("MESHTRACE_STORE_BYTES", "33554432"),
+    ("MESHTRACE_MAX_REMEMBERED", "200000"),
+];
+
 /// The hosts of now, and what was seen of all of them.
 pub struct Incarnations {
     url: String,
     /// Where the json exporter of each place writes.
     json: Vec<String>,
     plugins: String,
+    bounds: Bounds,
     /// A place for each; nobody is there for a moment after a kill.
     hosts: Vec<Option<Host>>,
     /// The most memory that one of them held, in KiB.
     pub peak_kib: u64,
     pub lives: Lives,
+    /// By process, entries that it said were trimmed: while they were pending, and before anybody had read them.
+    pub counted: BTreeMap<u32, (u64, u64)>,
     /// What must not happen to a host, and did.
     pub faults: Vec<String>,
 }
 
 impl Incarnations {
-    pub fn new(url: String, guests: &Guests, disk: &Disk, count: usize) -> Incarnations {
+    pub fn new(url: String, guests: &Guests, disk: &Disk, count: usize, bounds: Bounds) -> Incarnations {
         Incarnations {
             url,
             json: (0..count).map(|place| disk.json_of(place).display().to_string()).collect(),
             plugins: guests.path().display().to_string(),
+            bounds,
             hosts: (0..count).map(|_| None).collect(),
             peak_kib: 0,
             lives: Lives::default(),
+            counted: BTreeMap::new(),
             faults: Vec::new(),
         }
     }
@@ -57,15 +83,10 @@ impl Incarnations {
             .set("MESHTRACE_JSON_MAX_FILES", "1000")
             .set("TRACE_ENABLE_STATS", "false")
             .set("MESHTRACE_PLUGIN_DIR", &self.plugins)
-            .set("MESHTRACE_QUIET_PERIOD", "1s")
-            .set("MESHTRACE_PARENT_WAIT", "3s")
-            .set("MESHTRACE_MAX_TRACE_AGE", "30s")
-            .set("MESHTRACE_MAX_TRACE_SPANS", "2000")
-            .set("MESHTRACE_MAX_OPEN_BYTES", "33554432")
-            .set("MESHTRACE_MAX_QUEUED_BYTES", "16777216")
-            .set("MESHTRACE_STORE_BYTES", "33554432")
-            .set("MESHTRACE_MAX_REMEMBERED", "200000");
-        let host = host.start_at_once();
+            .set("MESHTRACE_QUIET_PERIOD", &format!("{QUIET_MS}ms"))
+            .set("MESHTRACE_PARENT_WAIT", "3s");
+        let bounds: &[_] = if self.bounds == Bounds::Lowered { &LOWERED } else { &[] };
+        let host = bounds.iter().fold(host, |host, (name, value)| host.set(name, value)).start_at_once();
         self.lives.began(host.process.id());
         self.hosts[place] = Some(host);
     }
@@ -91,7 +112,9 @@ impl Incarnations {
         let start = Instant::now();
         while start.elapsed() < within {
             self.supervise();
-            let states: Vec<Value> = self.statuses().into_iter().map(|status| status["consumer"]["status"].clone()).collect();
+            let statuses = self.statuses();
+            self.note_counted(&statuses);
+            let states: Vec<Value> = statuses.into_iter().map(|status| status["consumer"]["status"].clone()).collect();
             let reading = states.iter().filter(|state| **state == "running").count();
             if reading == 1 && states.iter().filter(|state| **state == "standing_by").count() == self.count() - 1 {
                 return true;
@@ -105,6 +128,23 @@ impl Incarnations {
     fn statuses(&self) -> Vec<Value> {
         let status = |host: &Host| serde_json::from_str(&host.try_get("/trace/status")?.body).ok();
         self.hosts.iter().map(|host| host.as_ref().and_then(status).unwrap_or_default()).collect()
+    }
+
+    /// Notes what hosts say was trimmed, of those that answered.
+    fn note_counted(&mut self, statuses: &[Value]) {
+        for (host, status) in self.hosts.iter().zip(statuses) {
+            let count = |name: &str| status["consumer"][name].as_u64();
+            if let (Some(host), Some(pending), Some(unread)) = (host, count("entries_trimmed"), count("entries_trimmed_unread")) {
+                self.counted.insert(host.process.id(), (pending, unread));
+            }
+        }
+    }
+
+    /// Entries that the hosts of now say were trimmed while they were pending.
+    pub fn counted_by_the_living(&mut self) -> u64 {
+        let statuses = self.statuses();
+        self.note_counted(&statuses);
+        self.hosts.iter().flatten().filter_map(|host| self.counted.get(&host.process.id())).map(|(pending, _)| pending).sum()
     }
 
     /// Whom it is to hit. When nobody leads just now, it is anybody.

@@ -4,7 +4,7 @@
 //! A Redis that comes back may have forgotten what it had accepted last; that was never accepted then, and is published again, too.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -65,6 +65,7 @@ impl Publisher {
             traces: Vec::new(),
             due: BinaryHeap::new(),
             sent: BTreeMap::new(),
+            unsure: BTreeSet::new(),
             recent: VecDeque::new(),
             trimmed_at: Instant::now(),
         };
@@ -108,6 +109,8 @@ struct Work {
     traces: Vec<Numbered>,
     due: BinaryHeap<Due>,
     sent: BTreeMap<String, Sent>,
+    /// Traces of which Redis may have had entries that we do not know, or has forgotten some.
+    unsure: BTreeSet<usize>,
     recent: VecDeque<(String, usize, usize)>,
     trimmed_at: Instant,
 }
@@ -130,15 +133,24 @@ impl Work {
             let sent = self.send(&chunk);
             if sent.is_err() {
                 // With a connection, they may be there by now.
-                let unsure = if self.connection.take().is_some() { chunk.len() } else { 0 };
-                self.orders.repeated.fetch_add(unsure as u64, Ordering::Relaxed);
+                if self.connection.take().is_some() {
+                    self.orders.repeated.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                    self.unsure.extend(chunk.iter().map(|(trace, _)| *trace));
+                }
                 self.due.extend(chunk.into_iter().map(|(trace, span)| Reverse((Instant::now(), trace, span))));
             } else if finishing && self.due.is_empty() {
-                return self.sent;
+                return self.sent();
             }
             self.trim();
             std::thread::sleep(if self.connection.is_some() { TICK } else { 10 * TICK });
         }
+    }
+
+    fn sent(mut self) -> BTreeMap<String, Sent> {
+        for trace in self.unsure {
+            self.sent.get_mut(&self.traces[trace].id).into_iter().for_each(|sent| sent.unsure = true);
+        }
+        self.sent
     }
 
     /// Now and then, as agents do with every entry.
@@ -192,8 +204,7 @@ impl Work {
         let ids: Vec<String> = pipeline.query(connection)?;
         for (id, (trace, span)) in ids.into_iter().zip(chunk) {
             let Numbered { id: name, kind, .. } = &self.traces[*trace];
-            let sent = self.sent.entry(name.clone()).or_insert_with(|| Sent { kind: *kind, spans: BTreeMap::new() });
-            sent.spans.insert(span_id(*span), id.clone());
+            self.sent.entry(name.clone()).or_insert_with(|| Sent::new(*kind)).accepted(span_id(*span), id.clone());
             self.recent.push_back((id, *trace, *span));
         }
         self.recent.drain(..self.recent.len().saturating_sub(REMEMBERED));
@@ -230,6 +241,7 @@ impl Work {
             for (found, (id, trace, span)) in found.iter().zip(chunk) {
                 if found.ids.is_empty() {
                     forgotten.push(Reverse((Instant::now(), *trace, *span)));
+                    self.unsure.insert(*trace);
                 } else {
                     kept.push_back((id.clone(), *trace, *span));
                 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use super::world::End;
+use super::world::{End, Tally};
 
 /// The row's numbers, each under its name.
 fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
@@ -44,6 +44,21 @@ fn columns(seed: u64, minutes: f64, end: &End) -> Vec<(&'static str, String)> {
         ("excused", count(reckoning.excused.len())),
         ("peak MiB", number(tally.peak_mib)),
     ]
+}
+
+/// What publishers trimmed, by Redis and by what hosts say.
+pub fn trimmed(tally: &Tally) -> String {
+    let Tally {
+        trimmed,
+        trimmed_pending,
+        counted_pending,
+        counted_unread,
+        ..
+    } = tally;
+    format!(
+        "trimmed: {trimmed} entries, settled or not, {trimmed_pending} of them pending; hosts say, as far as they were asked before they were \
+         killed: {counted_pending} pending, {counted_unread} unread"
+    )
 }
 
 /// The median and the longest of times in order.

@@ -1,6 +1,6 @@
 //! The Redis under torture: killed, deprived of its last second, replaced by its replica.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use redis::streams::{StreamInfoGroupsReply, StreamPendingCountReply};
 use redis::{Commands, Connection, RedisResult};
 
 use crate::support::proxy::Proxy;
-use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending, undelivered};
+use crate::support::redis_server::{GROUP, RedisServer, STREAM, configure, pending, pending_rows, undelivered};
 use crate::support::{PATIENCE, eventually};
 
 /// It writes every command down, and never starts the file anew by itself: so its end can be cut off.
@@ -166,6 +166,14 @@ impl Server {
         let given = groups.groups.iter().any(|own| own.name == GROUP && in_order(&own.last_delivered_id) >= in_order(entry));
         let rows: StreamPendingCountReply = connection.xpending_count(STREAM, GROUP, "-", "+", 1).expect("XPENDING");
         given && rows.ids.first().is_none_or(|oldest| in_order(&oldest.id) > in_order(entry))
+    }
+
+    /// What the group has not acknowledged, and the last entry that it was given.
+    pub fn left(&self) -> (BTreeSet<String>, String) {
+        let mut connection = self.connect();
+        let groups: StreamInfoGroupsReply = redis::cmd("XINFO").arg("GROUPS").arg(STREAM).query(&mut connection).expect("XINFO GROUPS");
+        let given = groups.groups.into_iter().find(|own| own.name == GROUP).map_or("0-0".to_owned(), |own| own.last_delivered_id);
+        (pending_rows(&mut connection).into_iter().map(|(entry, ..)| entry).collect(), given)
     }
 
     /// Whether the group has been given everything, and nothing is pending in it.

@@ -53,6 +53,16 @@ impl Lives {
         gaps
     }
 
+    /// Whether the process that led at this moment has neither ended nor lost the lead until that one.
+    pub fn led_on(&self, from: Timestamp, until: Timestamp) -> bool {
+        let mut leads = self.leads.clone();
+        leads.sort_unstable();
+        let before = leads.partition_point(|(since, _)| *since <= from);
+        let Some((_, leader)) = before.checked_sub(1).map(|last| leads[last]) else { return false };
+        let was_followed = leads[before..].iter().any(|(since, process)| *since <= until && *process != leader);
+        !was_followed && self.ended.get(&leader).is_none_or(|(end, _)| *end > until)
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (u32, (Timestamp, u32))> {
         let mut leads = self.leads.clone();
         leads.sort_unstable();
@@ -72,4 +82,9 @@ fn only_who_stood_by_takes_over_and_who_was_killed_ended_otherwise() {
     assert_eq!(lives.take_overs(), 2);
     assert_eq!(lives.gaps(Ending::Killed), [Duration::from_millis(250)]);
     assert_eq!(lives.gaps(Ending::Clean), [], "it began after the end");
+    let led_on = |from, until| lives.led_on(at(from), at(until));
+    assert!(led_on(5, 99) && led_on(360, 399) && led_on(600, 9_999));
+    assert!(!led_on(4, 99), "nobody led yet");
+    assert!(!led_on(99, 100) && !led_on(120, 130), "it has ended");
+    assert!(!led_on(50, 351), "another one led");
 }

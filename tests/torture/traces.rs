@@ -39,8 +39,12 @@ pub struct Numbered {
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub kind: Kind,
-    /// The spans, each with the entry that holds it.
+    /// The spans, each with the entry that holds it: the last one, where it was sent again.
     pub spans: BTreeMap<String, String>,
+    /// The first entry of each.
+    pub first: BTreeMap<String, String>,
+    /// Whether Redis may have had an entry of it before those, or has forgotten one.
+    pub unsure: bool,
 }
 
 impl Numbered {
@@ -81,6 +85,22 @@ fn id(kind: Kind, number: u64) -> String {
 }
 
 impl Sent {
+    /// Nothing of it yet.
+    pub fn new(kind: Kind) -> Sent {
+        Sent {
+            kind,
+            spans: BTreeMap::new(),
+            first: BTreeMap::new(),
+            unsure: false,
+        }
+    }
+
+    /// Notes that Redis has this span in this entry.
+    pub fn accepted(&mut self, span: String, entry: String) {
+        self.first.entry(span.clone()).or_insert_with(|| entry.clone());
+        self.spans.insert(span, entry);
+    }
+
     pub fn span_ids(&self) -> BTreeSet<&str> {
         self.spans.keys().map(String::as_str).collect()
     }

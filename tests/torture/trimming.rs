@@ -1,16 +1,18 @@
-//! Publishers that keep a short stream: what they trim before the group has settled it is gone for good, and nobody is to blame but them. What they trim
-//! afterwards is no excuse for anything.
+//! Publishers that keep a short stream: what they trim before the group has been given it is gone for good, and nobody is to blame but them. What a host had been
+//! given is gone if that host ended or led no more, or if the reply was lost on its way: then it has counted the entry. What is trimmed later, or while a host
+//! holds it, is no excuse for anything.
 //!
-//! Which of the two it was, Redis writes down in the same step in which it trims: it survives lost replies and restarts.
+//! Which of these it was, Redis writes down in the same step in which it trims: it survives lost replies and restarts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use redis::{Commands, Connection, RedisResult, Script};
 
 use super::server::in_order;
 use crate::support::redis_server::{GROUP, STREAM};
 
-/// Entries that were pending when they were trimmed.
+/// Entries that were pending when they were trimmed, each with the milliseconds since 1970 at which it was.
 const PENDING: &str = "trimmed:pending";
 /// Ranges of those that had not been read: the last entry that had been given to the group, and the first that was left.
 const UNREAD: &str = "trimmed:unread";
@@ -28,13 +30,15 @@ local count = redis.call('XTRIM', stream, 'MAXLEN', '~', length)
 local after = first()
 if count == 0 or not after then return count end
 local last = '0-0'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local about = {}
   for at = 1, #info, 2 do about[info[at]] = info[at + 1] end
   if about.name == group then
     last = about['last-delivered-id']
     for _, row in ipairs(redis.call('XPENDING', stream, group, before, '(' .. after, 1000000)) do
-      redis.call('SADD', KEYS[2], row[1])
+      redis.call('HSET', KEYS[2], row[1], string.format('%d', now))
     end
   end
 end
@@ -49,25 +53,60 @@ pub fn trim(connection: &mut Connection, length: usize) -> RedisResult<u64> {
 /// What was trimmed before it was settled.
 #[derive(Debug, Default)]
 pub struct Trimmed {
-    pending: BTreeSet<String>,
+    /// While they were pending for a host that has ended since, or leads no more.
+    abandoned: BTreeSet<String>,
+    /// While they were pending for a host that still leads.
+    held: BTreeSet<String>,
     unread: Vec<(String, String)>,
 }
 
+/// How an entry went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Nobody can have it.
+    ForGood,
+    /// A host had been given it that still leads: unless the reply was lost, that host has it.
+    FromAHost,
+}
+
 impl Trimmed {
-    /// As Redis wrote it down.
-    pub fn read(connection: &mut Connection) -> Trimmed {
+    /// As Redis wrote it down. `still_leads` tells whether the host that led at a moment has led ever since.
+    pub fn read(connection: &mut Connection, still_leads: impl Fn(Timestamp) -> bool) -> Trimmed {
+        let pending: BTreeMap<String, i64> = connection.hgetall(PENDING).expect("HGETALL");
+        let at = |ms: i64| Timestamp::from_millisecond(ms).expect("a time");
+        let (held, abandoned): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(_, ms)| still_leads(at(*ms)));
+        let ids = |entries: Vec<(String, i64)>| entries.into_iter().map(|(entry, _)| entry).collect();
         let ranges: Vec<String> = connection.lrange(UNREAD, 0, -1).expect("LRANGE");
         let bounds = |range: &String| range.split_once(' ').map(|(last, after)| (last.to_owned(), after.to_owned()));
         Trimmed {
-            pending: connection.smembers(PENDING).expect("SMEMBERS"),
+            abandoned: ids(abandoned),
+            held: ids(held),
             unread: ranges.iter().map(|range| bounds(range).expect("two ids")).collect(),
         }
     }
 
-    /// Whether this entry was.
-    pub fn has(&self, entry: &str) -> bool {
+    #[cfg(test)]
+    pub fn of(abandoned: &[&str], held: &[&str]) -> Trimmed {
+        let ids = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
+        Trimmed {
+            abandoned: ids(abandoned),
+            held: ids(held),
+            unread: Vec::new(),
+        }
+    }
+
+    /// How this entry went; `None`: it is there, or was settled.
+    pub fn gone(&self, entry: &str) -> Option<Gone> {
         let id = in_order(entry);
-        self.pending.contains(entry) || self.unread.iter().any(|(last, after)| in_order(last) < id && id < in_order(after))
+        if self.abandoned.contains(entry) || self.unread.iter().any(|(last, after)| in_order(last) < id && id < in_order(after)) {
+            return Some(Gone::ForGood);
+        }
+        self.held.contains(entry).then_some(Gone::FromAHost)
+    }
+
+    /// Entries that were pending.
+    pub fn pending(&self) -> usize {
+        self.abandoned.len() + self.held.len()
     }
 }
 
@@ -94,8 +133,12 @@ mod tests {
         connection.xack::<_, _, _, ()>(STREAM, GROUP, pending).expect("XACK");
         read_and_leave(&redis, "meshtrace-a-1", 5);
         assert_eq!(trim(&mut connection, 5).expect("it finds nothing to trim"), 0);
-        let trimmed = Trimmed::read(&mut connection);
-        assert!(settled.iter().chain(&entries[25..]).all(|entry| !trimmed.has(entry)), "{trimmed:?}");
-        assert!(pending.iter().chain(unread).all(|entry| trimmed.has(entry)), "{trimmed:?}");
+        let before = Timestamp::now();
+        let trimmed = Trimmed::read(&mut connection, |at| at > before);
+        assert!(settled.iter().chain(&entries[25..]).all(|entry| trimmed.gone(entry).is_none()), "{trimmed:?}");
+        assert!(pending.iter().chain(unread).all(|entry| trimmed.gone(entry) == Some(Gone::ForGood)), "{trimmed:?}");
+        let trimmed = Trimmed::read(&mut connection, |at| at <= before);
+        assert!(pending.iter().all(|entry| trimmed.gone(entry) == Some(Gone::FromAHost)), "{trimmed:?}");
+        assert!(unread.iter().all(|entry| trimmed.gone(entry) == Some(Gone::ForGood)) && trimmed.pending() == 5, "{trimmed:?}");
     }
 }

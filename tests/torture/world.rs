@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use redis::{Commands, Connection};
 
 use super::books::Books;
@@ -10,9 +11,9 @@ use super::chance::Chance;
 use super::faults::Stage;
 use super::guests::Guests;
 use super::hostile::{self, Attacker};
-use super::incarnations::Incarnations;
+use super::incarnations::{Bounds, Incarnations};
 use super::publisher::{Publisher, Rate};
-use super::reckoning::Reckoning;
+use super::reckoning::{Reckoning, Stream};
 use super::server::Server;
 use super::takeovers::Ending;
 use super::traces::Sent;
@@ -88,7 +89,14 @@ pub struct Tally {
     pub repeated: u64,
     /// Entries that publishers let go of, settled or not.
     pub trimmed: u64,
+    /// Of these, what was pending when it went, as Redis wrote it down.
+    pub trimmed_pending: u64,
+    /// What hosts say they found trimmed while it was pending, and before anybody had read it: as far as they could be asked before they were killed.
+    pub counted_pending: u64,
+    pub counted_unread: u64,
     pub peak_mib: u64,
+    /// Whether nobody has set how much hosts may hold.
+    pub has_default_bounds: bool,
 }
 
 /// The fields of a dead letter.
@@ -115,10 +123,10 @@ pub struct End {
 }
 
 impl World {
-    /// A run with so many hosts.
-    pub fn start(chance: &Chance, rate: Rate, hosts: usize) -> World {
+    /// A run with so many hosts, with these bounds.
+    pub fn start(chance: &Chance, rate: Rate, hosts: usize, bounds: Bounds) -> World {
         let (server, guests, disk) = (Server::start(), Guests::new(), Disk::new());
-        let mut hosts = Incarnations::new(server.proxy.url(), &guests, &disk, hosts);
+        let mut hosts = Incarnations::new(server.proxy.url(), &guests, &disk, hosts, bounds);
         hosts.wait_until_running(PATIENCE);
         World {
             senders: Some((
@@ -130,7 +138,10 @@ impl World {
             disk,
             hosts,
             books: Books::of(&["ledger", "moody", "json"]),
-            tally: Tally::default(),
+            tally: Tally {
+                has_default_bounds: bounds == Bounds::Default,
+                ..Tally::default()
+            },
         }
     }
 
@@ -230,11 +241,13 @@ impl World {
             let left = (pending(&mut connection, GROUP), connection.xlen::<_, u64>(STREAM).unwrap_or(0));
             self.hosts.faults.push(format!("not everything came out; pending, and entries in all: {left:?}; {}", self.hosts.words()));
         }
+        let (until, counted) = (Timestamp::now(), self.hosts.counted_by_the_living());
         (0..self.hosts.count()).for_each(|place| self.hosts.terminate(place));
-        self.reckon(&sent)
+        self.reckon(&sent, until, counted)
     }
 
-    fn reckon(mut self, sent: &BTreeMap<String, Sent>) -> End {
+    /// Reckons what was sent. Hosts that led `until` all was settled say that so many entries were trimmed while they were pending, and could not be read again.
+    fn reckon(mut self, sent: &BTreeMap<String, Sent>, until: Timestamp, counted: u64) -> End {
         let mut connection = self.server.connect();
         self.books.read_dead_letters(&mut connection).expect("the dead letters");
         self.read_json(true);
@@ -242,8 +255,14 @@ impl World {
             self.guests.books(name).iter().for_each(|book| self.books.read_ledger(name, book));
         }
         self.guests.books("sieve").iter().for_each(|book| self.books.read_decisions(book));
-        let trimmed = Trimmed::read(&mut connection);
-        let reckoning = Reckoning::of(sent, &self.books, |entry| trimmed.has(entry));
+        let (pending, given) = self.server.left();
+        let stream = Stream {
+            trimmed: Trimmed::read(&mut connection, |at| self.hosts.lives.led_on(at, until)),
+            counted,
+            pending,
+            given,
+        };
+        let reckoning = Reckoning::of(sent, &self.books, &stream);
         let mut faults = std::mem::take(&mut self.hosts.faults);
         faults.extend(self.books.broken.iter().map(|line| format!("the json exporter left a line that is none: {line}")));
         let Tally { cuts, .. } = self.tally;
@@ -256,6 +275,9 @@ impl World {
             cuts: cuts + self.server.proxy.cut(),
             answers: self.server.proxy.answered(),
             peak_mib: self.hosts.peak_kib / 1_024,
+            trimmed_pending: stream.trimmed.pending() as u64,
+            counted_pending: self.hosts.counted.values().map(|(pending, _)| pending).sum(),
+            counted_unread: self.hosts.counted.values().map(|(_, unread)| unread).sum(),
             ..self.tally
         };
         End { tally, reckoning, faults }

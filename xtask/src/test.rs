@@ -31,7 +31,8 @@ enum Work {
     Tests,
 }
 
-const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest,xtask/go-guest -- -D warnings";
+// With the targets of the fuzzers, which nothing else compiles but for tests.
+const CLIPPY_HOST: &str = "clippy --workspace --all-targets --features xtask/c-guest,xtask/go-guest,meshtrace/fuzz -- -D warnings";
 const DOC: &str = "doc --no-deps --workspace --features xtask/c-guest,xtask/go-guest";
 const DOC_PLUGINS: &str = "doc --no-deps --workspace";
 const CLIPPY_ATTACKERS: &str = "clippy --release --examples --target wasm32-wasip2 --target-dir ../../target/evil -- -D warnings";

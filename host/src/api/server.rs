@@ -32,7 +32,7 @@ pub(super) use self::tls::acceptor;
 
 use super::refusal::Refusal;
 use super::traffic::{End, Traffic};
-use crate::places::Places;
+use crate::places::{Places, Standing};
 
 /// How long to wait when no connection can be accepted: the process has no file descriptor left, until some connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,7 +62,8 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(ended) = connections.join_next() => note(ended),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => match places.enter().await {
+                    // A token comes with every request, and says nothing of the connection.
+                    Ok((stream, _)) => match places.enter(Standing::Known).await {
                         Some(place) => {
                             connections.spawn(connection::serve(Arc::clone(&server), stream, place, stopping.clone()));
                         }

@@ -110,6 +110,11 @@ struct Consumer<'a> {
     dead_letters_left: u64,
     dead_letters_lost: u64,
     entries_refused: u64,
+    /// By the embedded listener.
+    held_bytes: u64,
+    /// The last, latest first: what the embedded listener gave up is kept nowhere else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    given_up: Vec<GivenUp<'a>>,
     disconnects: u64,
     /// Thrown away, because another host had taken the lead.
     settlements_fenced: u64,
@@ -139,11 +144,36 @@ impl<'a> Consumer<'a> {
             dead_letters_left: source.dead_letters_left,
             dead_letters_lost: source.dead_letters_lost,
             entries_refused: source.entries_refused,
+            held_bytes: source.held_bytes,
+            given_up: source.given_up.iter().map(GivenUp::of).collect(),
             disconnects: source.disconnects,
             settlements_fenced: source.settlements_fenced,
             settlements_unjournalled: source.settlements_unjournalled,
             role_changes: source.role_changes,
             journal_bytes: source.journal_bytes,
+        }
+    }
+}
+
+/// Entries that nobody will ever take.
+#[derive(Serialize)]
+struct GivenUp<'a> {
+    /// The first of them.
+    entry: &'a str,
+    entries: usize,
+    stage: &'a str,
+    plugin: Option<&'a str>,
+    reason: &'a str,
+}
+
+impl<'a> GivenUp<'a> {
+    fn of(given_up: &'a source::GivenUp) -> Self {
+        GivenUp {
+            entry: &given_up.entry,
+            entries: given_up.entries,
+            stage: given_up.stage,
+            plugin: given_up.plugin.as_deref(),
+            reason: &given_up.reason,
         }
     }
 }

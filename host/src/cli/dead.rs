@@ -66,7 +66,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         SourceConfig::Redis(redis) => redis,
         SourceConfig::Embedded { address, .. } => {
             bail!(
-                "REDIS_URL=embedded://{address}: dead letters of an embedded listener are in the memory of its host only; expected a Redis"
+                "REDIS_URL=embedded://{address}: an embedded listener keeps no dead letters (its /trace/status names the last entries that it gave up); expected a Redis"
             )
         }
     };

@@ -4,9 +4,10 @@
 //! ends nor grows beyond its [`Bounds`]; agents that are refused an entry drop it and go on, as they do without Redis.
 //!
 //! **What it guarantees.** An entry that was answered with an id is handed on once, in the order of the ids, and held with all its
-//! fields until it is settled. A stop hands on everything that was accepted. **What it does not.** All of it is in memory: a
-//! crash or a kill loses every entry whose trace was not exported, and dead letters too. Nobody else can read the stream, and
-//! `MAXLEN` or `MINID` trim nothing: memory is bounded by what is held, not by what publishers think of.
+//! fields until it is settled. A stop hands on everything that was accepted, as far as it is taken in time. **What it does not.** All of
+//! it is in memory: a crash or a kill loses every entry whose trace was not exported. Entries that nobody will ever take are counted and
+//! let go of: there is no stream of dead letters that would outlive the process. Nobody else can read the stream, and `MAXLEN` or `MINID`
+//! trim nothing: memory is bounded by what is held, not by what publishers think of.
 //!
 //! ```text
 //! connections ──XADD──► log ──► pump ──► next stage        (listener, connection, conversation: bytes to commands
@@ -19,7 +20,6 @@ mod clock;
 mod command;
 mod connection;
 mod conversation;
-mod dead;
 mod entry_id;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
@@ -45,7 +45,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 pub use bounds::Bounds;
-pub use dead::{DeadLetter, DeadLetters};
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::{conversation as fuzz_conversation, requests as fuzz_requests};
 
@@ -91,7 +90,6 @@ pub struct Embedded {
     listener: TcpListener,
     address: SocketAddr,
     config: EmbeddedConfig,
-    dead: DeadLetters,
 }
 
 impl Embedded {
@@ -111,22 +109,12 @@ impl Embedded {
                  embedded://:PASSWORD@{given}, listen on 127.0.0.1:{port}, or start with --insecure-bind if something in front of it sees to who may write"
             );
         }
-        Ok(Embedded {
-            listener,
-            address,
-            config,
-            dead: DeadLetters::default(),
-        })
+        Ok(Embedded { listener, address, config })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// The entries that were given up while it runs.
-    pub fn dead_letters(&self) -> DeadLetters {
-        self.dead.clone()
     }
 
     /// Listens until `stop` is true (or its sender is gone), then ends all connections, hands on what it had accepted, drops `out`, and takes
@@ -138,11 +126,11 @@ impl Embedded {
         status: Arc<SourceStatus>,
         stop: watch::Receiver<bool>,
     ) {
-        let Embedded { listener, address, config, dead } = self;
+        let Embedded { listener, address, config } = self;
         announce(address, &config);
         status.set_names(&config.stream, GROUP);
         status.set_state(SourceState::Running);
-        let log = Log::new(config.bounds.held_bytes, dead);
+        let log = Log::new(config.bounds.held_bytes);
         let shared = Arc::new(Shared::new(config, log, Arc::clone(&status)));
         let accept = async {
             listener::listen(listener, Arc::clone(&shared), stop).await;
@@ -150,6 +138,10 @@ impl Embedded {
         };
         let hand_on = pump::pump(&shared.log, out, settlements, &status, &shared.config.bounds);
         tokio::join!(accept, hand_on);
+        let entries = shared.log.holding().entries;
+        if entries > 0 {
+            tracing::warn!(entries, "stopped with entries that not every exporter has taken; they are lost");
+        }
         status.set_state(SourceState::Stopped);
     }
 }
@@ -159,7 +151,7 @@ fn announce(address: SocketAddr, config: &EmbeddedConfig) {
         %address,
         stream = config.stream,
         held_bytes_max = config.bounds.held_bytes,
-        "listening for span events without Redis. They are in memory only: a crash or a kill loses every trace that was not exported, and every dead letter; docs/EMBEDDED.md says more"
+        "listening for span events without Redis. They are in memory only: a crash or a kill loses every trace that was not exported, and what nobody takes is kept nowhere; docs/EMBEDDED.md says more"
     );
     if !is_local(address) && config.password.is_none() {
         tracing::warn!(%address, "everybody who can reach this address may send span events: there is no password");

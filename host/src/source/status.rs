@@ -1,5 +1,6 @@
 //! What a source says about itself, for people.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -84,6 +85,24 @@ pub struct RestartSafety {
     pub retention: Option<Duration>,
 }
 
+/// How many of [`GivenUp`] are remembered.
+const GIVEN_UP: usize = 10;
+
+/// Entries that nobody will ever take, and that are kept nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The id of the first, `<ms>-<seq>`.
+    pub entry: String,
+    /// How many they are: all of a trace part, or the one that is no event.
+    pub entries: usize,
+    /// The stage that gave up.
+    pub stage: &'static str,
+    /// The plugin that refused them, if one did.
+    pub plugin: Option<String>,
+    /// Why, for people; may quote what a publisher sent.
+    pub reason: String,
+}
+
 /// Written by the source, read by the API.
 #[derive(Debug, Default)]
 pub struct SourceStatus {
@@ -94,7 +113,7 @@ pub struct SourceStatus {
     pub entries_read: AtomicU64,
     /// Entries acknowledged, dead letters among them.
     pub entries_acknowledged: AtomicU64,
-    /// Entries moved to the dead-letter stream.
+    /// Entries moved to the dead-letter stream; by the embedded listener, which has none, given up.
     pub entries_dead: AtomicU64,
     /// Pending entries that the log no longer held when they were to be read again.
     pub entries_trimmed: AtomicU64,
@@ -116,6 +135,8 @@ pub struct SourceStatus {
     pub journal_bytes: AtomicU64,
     /// Entries that publishers offered and the embedded listener refused, because it held as much as it may.
     pub entries_refused: AtomicU64,
+    /// Bytes of the entries that the embedded listener holds, as of a moment ago.
+    pub held_bytes: AtomicU64,
     /// Connections that the embedded listener refused, or ended for what they did: too many, too slow, or not understood.
     pub connections_refused: AtomicU64,
 }
@@ -132,6 +153,7 @@ struct Words {
     lag: Option<u64>,
     pending: Option<u64>,
     restart_safety: Option<RestartSafety>,
+    given_up: VecDeque<GivenUp>,
 }
 
 /// A copy of a source's status.
@@ -157,11 +179,13 @@ pub struct StatusSnapshot {
     pub pending: Option<u64>,
     /// How long the log keeps what is not acknowledged, as of a few seconds ago; `None`: all is acknowledged, or it is not known.
     pub restart_safety: Option<RestartSafety>,
+    /// What the embedded listener gave up last, at most ten, the latest first.
+    pub given_up: Vec<GivenUp>,
     /// Entries handed on since the start.
     pub entries_read: u64,
     /// Entries acknowledged since the start.
     pub entries_acknowledged: u64,
-    /// Entries moved to the dead-letter stream since the start.
+    /// Entries moved to the dead-letter stream since the start; by the embedded listener, given up.
     pub entries_dead: u64,
     /// Pending entries found trimmed since the start.
     pub entries_trimmed: u64,
@@ -183,6 +207,8 @@ pub struct StatusSnapshot {
     pub journal_bytes: u64,
     /// Entries refused by the embedded listener since the start.
     pub entries_refused: u64,
+    /// Bytes of the entries that the embedded listener holds, as of a moment ago.
+    pub held_bytes: u64,
     /// Connections refused or ended by the embedded listener since the start.
     pub connections_refused: u64,
 }
@@ -252,6 +278,14 @@ impl SourceStatus {
         self.write(|words| words.restart_safety = safety);
     }
 
+    /// Remembers what was given up, in the place of the oldest such.
+    pub fn note_given_up(&self, given_up: GivenUp) {
+        self.write(|words| {
+            words.given_up.truncate(GIVEN_UP - 1);
+            words.given_up.push_front(given_up);
+        });
+    }
+
     /// A copy.
     pub fn snapshot(&self) -> StatusSnapshot {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -267,6 +301,7 @@ impl SourceStatus {
             lag: words.lag,
             pending: words.pending,
             restart_safety: words.restart_safety,
+            given_up: words.given_up.into(),
             entries_read: count(&self.entries_read),
             entries_acknowledged: count(&self.entries_acknowledged),
             entries_dead: count(&self.entries_dead),
@@ -280,6 +315,7 @@ impl SourceStatus {
             role_changes: count(&self.role_changes),
             journal_bytes: count(&self.journal_bytes),
             entries_refused: count(&self.entries_refused),
+            held_bytes: count(&self.held_bytes),
             connections_refused: count(&self.connections_refused),
         }
     }

@@ -23,6 +23,7 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         disconnects,
         entries_refused,
         connections_refused,
+        held_bytes,
         settlements_fenced,
         settlements_unjournalled,
         role_changes,
@@ -33,6 +34,7 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
         group: _,
         last_error: _,
         leader: _,
+        given_up: _,
         foreign_reader,
     } = source;
     let mut states = text.gauge("meshtrace_source_state", "1 for what the source is doing, 0 for the rest.");
@@ -44,6 +46,7 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
             .count(&[], u64::from(*role == Role::Leader));
     }
     text.gauge("meshtrace_journal_bytes", "Bytes of the journal of decisions, as of a few seconds ago.").count(&[], *journal_bytes);
+    text.gauge("meshtrace_held_bytes", "Bytes of entries that the embedded listener holds.").count(&[], *held_bytes);
     let foreign = u64::from(foreign_reader.is_some());
     text.gauge("meshtrace_foreign_reader", "1 while somebody else reads our consumer group, which takes a part of every trace.")
         .count(&[], foreign);
@@ -60,7 +63,7 @@ pub(super) fn source(text: &mut Text, source: &StatusSnapshot) {
     for (name, help, count) in [
         ("meshtrace_entries_read", "Entries read.", entries_read),
         ("meshtrace_entries_acknowledged", "Entries acknowledged, dead letters among them.", entries_acknowledged),
-        ("meshtrace_entries_dead", "Entries moved to the dead-letter stream.", entries_dead),
+        ("meshtrace_entries_dead", "Entries moved to the dead-letter stream, or given up where there is none.", entries_dead),
         ("meshtrace_entries_refused", "Entries that the embedded listener refused, because it held as much as it may.", entries_refused),
         (
             "meshtrace_connections_refused",

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::bounds::Bounds;
 use crate::api::traffic::End;
-use crate::places::Place;
+use crate::places::{Place, Standing};
 
 /// Room for an answer's bytes, given back when the client has taken them or is gone.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ impl Pace {
         if state.phase == Phase::Answering && state.complete {
             (state.phase, state.since, state.held) = (Phase::Waiting, Instant::now(), None);
             drop(state);
-            self.place.waiting();
+            self.place.waiting(Standing::Known);
         }
     }
 

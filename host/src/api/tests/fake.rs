@@ -8,7 +8,7 @@ use crate::export;
 use crate::filter::{Counts, FilterSummary, Known, OnFailure, ReasonCount};
 use crate::model::{Decision, Trace, TraceId};
 use crate::plugin::{About, Grants, Kind, Loaded, Manifest, Origin};
-use crate::source::{RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};
+use crate::source::{GivenUp, RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};
 
 #[derive(Default)]
 pub(super) struct Fake {
@@ -122,9 +122,17 @@ impl Pipeline for Fake {
             (&status.settlements_fenced, 7),
             (&status.settlements_unjournalled, 8),
             (&status.journal_bytes, 900),
+            (&status.held_bytes, 700),
         ] {
             counter.store(count, std::sync::atomic::Ordering::Relaxed);
         }
+        status.note_given_up(GivenUp {
+            entry: "5-1".into(),
+            entries: 2,
+            stage: "export",
+            plugin: Some("json".into()),
+            reason: "no".into(),
+        });
         status.set_backlog(Some(30), Some(12));
         status.set_restart_safety(Some(RestartSafety {
             oldest_age: Duration::from_secs(2),

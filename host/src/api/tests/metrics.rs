@@ -140,8 +140,7 @@ async fn an_older_scraper_gets_the_text_that_it_knows() {
 #[tokio::test]
 async fn metrics_are_the_numbers_of_the_status() {
     let state = hostile();
-    let status = get_ok(&state, "/trace/status").await;
-    let series = parse(&scrape(&state, None).await.1);
+    let (status, series) = (get_ok(&state, "/trace/status").await, parse(&scrape(&state, None).await.1));
     for (path, name, labels) in [
         ("/consumer/entries_read", "entries_read_total", &[][..]),
         ("/consumer/entries_acknowledged", "entries_acknowledged_total", &[]),
@@ -150,6 +149,7 @@ async fn metrics_are_the_numbers_of_the_status() {
         ("/consumer/entries_trimmed_unread", "entries_trimmed_total", &[("were", "unread")]),
         ("/consumer/dead_letters_lost", "dead_letters_lost_total", &[]),
         ("/consumer/entries_refused", "entries_refused_total", &[]),
+        ("/consumer/held_bytes", "held_bytes", &[]),
         ("/consumer/disconnects", "disconnects_total", &[]),
         ("/consumer/lag", "lag_entries", &[]),
         ("/consumer/pending", "pending_entries", &[]),

@@ -28,7 +28,9 @@ async fn the_status_has_the_documented_keys_and_more() {
                    "role": "leader", "leader": "meshtrace-other-7-1", "last_error": null, "foreign_reader": null, "lag": 30, "pending": 12,
                    "restart_safety": {"oldest_age_seconds": 2, "entries": 90_000, "seconds": 45, "retention_seconds": 86_397}, "entries_read": 200, "entries_acknowledged": 190, "entries_dead": 3,
                    "entries_trimmed": 4, "entries_trimmed_unread": 9, "dead_letters_left": 10, "dead_letters_lost": 11,
-                   "entries_refused": 6, "disconnects": 5, "settlements_fenced": 7, "settlements_unjournalled": 8,
+                   "entries_refused": 6, "held_bytes": 700,
+                   "given_up": [{"entry": "5-1", "entries": 2, "stage": "export", "plugin": "json", "reason": "no"}],
+                   "disconnects": 5, "settlements_fenced": 7, "settlements_unjournalled": 8,
                    "role_changes": 1, "journal_bytes": 900}),
         ),
         (

@@ -44,12 +44,6 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// What an entry counts besides its keys and values: its place in the log, and 8 bytes a field.
 pub const ENTRY_BYTES: usize = 128;
 
-/// Dead letters kept; the oldest go first.
-pub const DEAD_LETTERS: usize = 1_000;
-
-/// Bytes of dead letters kept, reasons included; the oldest go first.
-pub const DEAD_LETTER_BYTES: usize = 8 << 20;
-
 /// What an operator, or a test, may want otherwise.
 #[derive(Debug, Clone)]
 pub struct Bounds {

@@ -17,7 +17,7 @@ use super::conversation::Conversation;
 use super::listener::turn_away;
 use super::shared::Shared;
 use crate::farewell::part;
-use crate::places::Place;
+use crate::places::{Place, Standing};
 
 /// How long, and for how many bytes, a client that is sent away may go on sending. Closing a socket with unread bytes in it resets the
 /// connection, and the client would never read why.
@@ -44,12 +44,14 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr,
     if let Some(withheld) = shared.closed.now() {
         tracing::warn!(%peer, why, withheld, "a connection was closed");
     }
-    // Its buffers are not needed for the farewell; its place is.
+    // Its buffers are not needed for the farewell; its place is, unless somebody else comes: or who is sent away again and again would keep all of them.
     drop(conversation);
-    place.busy();
+    place.waiting(Standing::Stranger);
     let (longest, most_bytes) = FAREWELL;
-    part(stream, &[], longest, most_bytes).await;
-    drop(place);
+    tokio::select! {
+        () = part(stream, &[], longest, most_bytes) => {}
+        () = place.told_to_leave() => {}
+    }
 }
 
 async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conversation, place: &Place) -> io::Result<()> {
@@ -62,8 +64,8 @@ async fn talk(shared: &Shared, stream: &mut TcpStream, conversation: &mut Conver
     loop {
         if conversation.go_on() {
             rest_due = None;
-            // Whoever has asked for nothing since before then goes first.
-            place.waiting();
+            // Whoever has asked for nothing since before then goes first, and before them whoever has not authenticated.
+            place.waiting(if conversation.is_trusted() { Standing::Known } else { Standing::Stranger });
         }
         let unsent = !conversation.replies.bytes().is_empty();
         if conversation.is_over() && !unsent {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::conversation::Conversation;
-use super::dead::DeadLetters;
 use super::log::Log;
 use super::request::RequestReader;
 use super::shared::Shared;
@@ -67,7 +66,7 @@ pub fn conversation(data: &[u8]) {
 pub fn start(change: impl FnOnce(&mut EmbeddedConfig)) -> (Arc<Shared>, Conversation) {
     let mut config = EmbeddedConfig::new("nowhere");
     change(&mut config);
-    let log = Log::new(config.bounds.held_bytes, DeadLetters::default());
+    let log = Log::new(config.bounds.held_bytes);
     let shared = Arc::new(Shared::new(config, log, Arc::default()));
     let conversation = Conversation::new(Arc::clone(&shared), 1);
     (shared, conversation)

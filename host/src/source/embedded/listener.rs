@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::connection::serve;
 use super::shared::Shared;
-use crate::places::Places;
+use crate::places::{Places, Standing};
 
 /// How long to wait when no connection can be accepted: the process has no file descriptor left, until some connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -20,6 +20,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections until `stop` is true, or nobody is left who could say so. Then all of them have ended, and nothing is accepted.
 pub async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Places::new(shared.config.bounds.connections));
+    let standing = if shared.config.password.is_some() { Standing::Stranger } else { Standing::Known };
     let mut connections = JoinSet::new();
     let mut next_id = 0;
     let mut stopped = pin!(async move {
@@ -30,7 +31,7 @@ pub async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch:
             () = &mut stopped => break,
             Some(ended) = connections.join_next() => note(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match places.enter().await {
+                Ok((stream, peer)) => match places.enter(standing).await {
                     Some(place) => {
                         next_id += 1;
                         connections.spawn(serve(Arc::clone(&shared), stream, peer, next_id, place));

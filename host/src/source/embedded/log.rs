@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 
 use super::bounds;
 use super::clock::StreamClock;
-use super::dead::DeadLetters;
 use super::entry_id::{AskedId, EntryId};
 use super::payload::Payload;
+use super::seldom::Seldom;
 use crate::model::Receipt;
-use crate::source::{Batch, Fate, Settlement, SourceStatus};
+use crate::source::{Batch, Fate, GivenUp, Settlement, SourceStatus};
 
 /// Entries from `XADD` to their settlement. Shared by all connections and the pump; its lock is never held across an await.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub struct Log {
     state: Mutex<State>,
     changed: Notify,
     held_bytes_max: usize,
-    dead: DeadLetters,
+    /// Warns of entries that are given up.
+    given_up: Seldom,
 }
 
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub struct Holding {
 
 impl Log {
     /// Empty, for at most `held_bytes_max` bytes.
-    pub fn new(held_bytes_max: usize, dead: DeadLetters) -> Log {
+    pub fn new(held_bytes_max: usize) -> Log {
         let state = State {
             clock: StreamClock::start(),
             top: EntryId::default(),
@@ -87,7 +88,7 @@ impl Log {
             state: Mutex::new(state),
             changed: Notify::new(),
             held_bytes_max,
-            dead,
+            given_up: Seldom::default(),
         }
     }
 
@@ -144,24 +145,32 @@ impl Log {
 
     /// Lets go of settled entries. Tells whether that made room in a log that was full.
     pub fn settle(&self, settlement: Settlement, status: &SourceStatus) -> bool {
-        let mut gone = Vec::with_capacity(settlement.receipts.list.len());
+        let (mut gone, mut first) = (0, None);
         let mut state = self.state();
         for receipt in &settlement.receipts.list {
             let id = EntryId { ms: receipt.ms, seq: receipt.seq };
             if let Some(held) = state.held.remove(&id) {
                 state.held_bytes -= held.payload.held_bytes().min(state.held_bytes);
-                gone.push((id, held.payload));
+                gone += 1;
+                first = first.min(Some(id)).or(Some(id));
             }
         }
-        let freed = !gone.is_empty() && std::mem::take(&mut state.full);
+        let freed = gone > 0 && std::mem::take(&mut state.full);
         drop(state);
-        status.entries_acknowledged.fetch_add(gone.len() as u64, Ordering::Relaxed);
-        if let Fate::Dead { stage, plugin, reason, .. } = settlement.fate {
-            status.entries_dead.fetch_add(gone.len() as u64, Ordering::Relaxed);
-            let reason = reason.into();
-            for (id, payload) in gone {
-                self.dead.push(id, stage, plugin.clone(), std::sync::Arc::clone(&reason), payload);
+        status.entries_acknowledged.fetch_add(gone as u64, Ordering::Relaxed);
+        if let (Fate::Dead { stage, plugin, reason, .. }, Some(first)) = (settlement.fate, first) {
+            status.entries_dead.fetch_add(gone as u64, Ordering::Relaxed);
+            if let Some(withheld) = self.given_up.now() {
+                // Debug form: a reason may quote control characters.
+                tracing::warn!(entry = %first, entries = gone, stage, ?plugin, ?reason, withheld, "entries were given up, and are kept nowhere");
             }
+            status.note_given_up(GivenUp {
+                entry: first.to_string(),
+                entries: gone,
+                stage,
+                plugin,
+                reason,
+            });
         }
         freed
     }

@@ -13,15 +13,13 @@ use crate::source::{Batch, Settlement, SourceState, SourceStatus};
 const SETTLEMENTS: usize = 64;
 
 /// Hands on entries as they come, stream time at least every [`TICK`] (unless the next stage takes nothing), and lets go of what is
-/// settled. When the log has been closed and what it had accepted is handed on (or [`Bounds::stop_timeout`] is over), `out` is
+/// settled. When the log has been closed and what it had accepted is handed on (or [`Bounds::stop_timeout`] is over: what is left stays held), `out` is
 /// dropped, and settlements are taken until nobody is left who could send one.
 pub async fn pump(log: &Log, out: Sender<Batch>, mut settlements: Receiver<Settlement>, status: &SourceStatus, bounds: &Bounds) {
     hand_on(log, out, &mut settlements, status, bounds).await;
     let mut settled = Vec::with_capacity(SETTLEMENTS);
     while settlements.recv_many(&mut settled, SETTLEMENTS).await > 0 {
-        settled.drain(..).for_each(|settlement| {
-            log.settle(settlement, status);
-        });
+        settle(log, &mut settled, status);
     }
 }
 
@@ -33,6 +31,7 @@ async fn hand_on(log: &Log, out: Sender<Batch>, settlements: &mut Receiver<Settl
     let mut deadline = None;
     loop {
         let (closed, waiting) = log.look();
+        status.held_bytes.store(log.holding().bytes as u64, Ordering::Relaxed);
         if closed && waiting == 0 {
             // Nothing can come any more, and nothing is left behind for another time: what is open is decided now, as it is.
             let mut all_read = Batch::default();
@@ -45,9 +44,7 @@ async fn hand_on(log: &Log, out: Sender<Batch>, settlements: &mut Receiver<Settl
             };
             let settling = async {
                 while settlements.recv_many(&mut settled, SETTLEMENTS).await > 0 {
-                    for settlement in settled.drain(..) {
-                        log.settle(settlement, status);
-                    }
+                    settle(log, &mut settled, status);
                 }
                 std::future::pending().await
             };
@@ -58,14 +55,12 @@ async fn hand_on(log: &Log, out: Sender<Batch>, settlements: &mut Receiver<Settl
             return;
         }
         if closed && *deadline.get_or_insert(Instant::now() + bounds.stop_timeout) <= Instant::now() {
-            tracing::warn!(entries = waiting, "stopped with entries that nobody took; they are lost");
             return;
         }
         tokio::select! {
             count = settlements.recv_many(&mut settled, SETTLEMENTS), if more_settlements => {
                 more_settlements = count > 0;
-                let freed = settled.drain(..).fold(false, |freed, settlement| log.settle(settlement, status) | freed);
-                if freed && !closed {
+                if settle(log, &mut settled, status) && !closed {
                     // Clears the error that told of being full.
                     status.set_state(SourceState::Running);
                 }
@@ -85,4 +80,11 @@ async fn hand_on(log: &Log, out: Sender<Batch>, settlements: &mut Receiver<Settl
             _ = tick.tick() => due = true,
         }
     }
+}
+
+/// Lets go of what is settled. Tells whether that made room in a log that was full.
+fn settle(log: &Log, settled: &mut Vec<Settlement>, status: &SourceStatus) -> bool {
+    let freed = settled.drain(..).fold(false, |freed, settlement| log.settle(settlement, status) | freed);
+    status.held_bytes.store(log.holding().bytes as u64, Ordering::Relaxed);
+    freed
 }

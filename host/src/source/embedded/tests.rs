@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::fuzz::{feed, start as conversation};
-use super::{DeadLetters, Embedded, EmbeddedConfig};
+use super::{Embedded, EmbeddedConfig};
 use crate::model::{Receipt, Receipts};
 use crate::source::{Batch, Fate, Settlement, SourceStatus};
 
@@ -29,7 +29,6 @@ struct Host {
     batches: mpsc::Receiver<Batch>,
     settlements: mpsc::Sender<Settlement>,
     status: Arc<SourceStatus>,
-    dead: DeadLetters,
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
     watermark_ms: u64,
@@ -52,7 +51,7 @@ impl Host {
         let mut config = EmbeddedConfig::new("127.0.0.1:0");
         change(&mut config);
         let embedded = Embedded::bind(config).await.unwrap();
-        let (address, dead) = (embedded.local_addr(), embedded.dead_letters());
+        let address = embedded.local_addr();
         let (out, batches) = mpsc::channel(4);
         let (settlements, settled) = mpsc::channel(4);
         let (stop, stopping) = watch::channel(false);
@@ -64,7 +63,6 @@ impl Host {
             batches,
             settlements,
             status,
-            dead,
             stop,
             running,
             watermark_ms: 0,

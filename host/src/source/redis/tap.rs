@@ -5,6 +5,8 @@
 //! says hold entries the library gets to see that they came, and the reader gets the bytes. Everything else goes through unchanged.
 
 mod frames;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) mod fuzz;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -115,6 +117,11 @@ impl<S> Tapped<S> {
                 self.tap.put(self.came.split_to(self.frames.at).freeze());
                 self.frames.at = 0;
                 self.instead = INSTEAD;
+            }
+            if self.frames.is_broken() {
+                // The reader would wait for its end.
+                self.diverting = false;
+                self.free = self.frames.at;
             }
             if !whole {
                 return;

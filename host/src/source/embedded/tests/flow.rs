@@ -20,8 +20,10 @@ async fn an_entry_arrives_with_its_exact_fields_and_is_held_until_it_is_settled(
     assert_eq!(fields, [("trace_id", "abc"), ("error", ""), ("operation", "a\r\nb\0"), ("trace_id", "again")]);
     assert_eq!((entries[0].receipt.to_string(), entries[0].receipt.stream), (id, 0));
     until_held(&mut client, 1).await;
+    host.until(|host| host.status.snapshot().held_bytes > 60).await;
     host.settle(entries, Fate::Delivered).await;
     until_held(&mut client, 0).await;
+    host.until(|host| host.status.snapshot().held_bytes == 0).await;
     let status = host.status.snapshot();
     assert_eq!((status.entries_read, status.entries_acknowledged, status.entries_dead), (1, 1, 0));
     assert_eq!((status.state, status.stream.as_str()), (SourceState::Running, "mesh:trace"));
@@ -73,7 +75,7 @@ async fn stream_time_is_told_while_nothing_comes() {
 }
 
 #[tokio::test]
-async fn dead_entries_are_kept_with_their_fields_and_the_reason() {
+async fn what_nobody_will_take_is_let_go_of_and_the_status_says_why() {
     let mut host = Host::start(|_| ()).await;
     let mut client = host.client().await;
     let id = xadd(&mut client, b"value").await.unwrap();
@@ -85,10 +87,11 @@ async fn dead_entries_are_kept_with_their_fields_and_the_reason() {
         trace: None,
     };
     host.settle(entries, dead).await;
-    host.until(|host| !host.dead.list().is_empty()).await;
-    let letter = host.dead.list().remove(0);
-    assert_eq!((letter.id, letter.stage, &*letter.reason), (id, "decode", "no trace_id"));
+    host.until(|host| !host.status.snapshot().given_up.is_empty()).await;
     let status = host.status.snapshot();
+    let told = &status.given_up[0];
+    assert_eq!((&told.entry, told.entries, told.stage, told.reason.as_str()), (&id, 1, "decode", "no trace_id"));
+    until_held(&mut client, 0).await;
     assert_eq!((status.entries_acknowledged, status.entries_dead), (1, 1));
 }
 

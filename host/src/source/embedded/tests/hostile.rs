@@ -155,6 +155,32 @@ async fn who_does_not_authenticate_is_sent_away_and_who_does_may_be_silent() {
 }
 
 #[tokio::test]
+async fn strangers_take_the_places_of_strangers_whatever_they_do_and_never_of_who_has_authenticated() {
+    let host = Host::start(|config| {
+        config.password = Some("secret".into());
+        config.bounds.connections = 4;
+    })
+    .await;
+    let mut known = Vec::new();
+    for _ in 0..3 {
+        known.push(host.socket().await);
+        ask(known.last_mut().unwrap(), "AUTH secret\r\n", "+OK\r\n").await;
+    }
+    let mut strangers = Vec::new();
+    for words in ["", "PING\r\n", "AUTH wrong\r\n", "*1\r\n$x\r\n", "POST / HTTP/1.1\r\n"].repeat(4) {
+        strangers.push(host.socket().await);
+        // It may have been sent away already.
+        let _ = strangers.last_mut().unwrap().write_all(words.as_bytes()).await;
+    }
+    // All of them are in when one that came behind them is.
+    let mut last = host.socket().await;
+    ask(&mut last, "AUTH secret\r\n", "+OK\r\n").await;
+    for client in &mut known {
+        ask(client, "PING\r\n", "+PONG\r\n").await;
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_is_given_up_and_an_idle_client_is_not() {
     let host = Host::start(|config| config.bounds.request_timeout = Duration::from_millis(50)).await;
     let mut idle = host.socket().await;

@@ -6,14 +6,13 @@ use proptest::prelude::*;
 
 use super::receipts;
 use crate::source::embedded::bounds;
-use crate::source::embedded::dead::DeadLetters;
 use crate::source::embedded::entry_id::{AskedId, EntryId};
 use crate::source::embedded::log::{Log, Refused};
 use crate::source::embedded::payload::Payload;
 use crate::source::{Fate, Settlement, SourceStatus};
 
 fn log(held_bytes: usize) -> Log {
-    Log::new(held_bytes, DeadLetters::default())
+    Log::new(held_bytes)
 }
 
 fn payload(value: &[u8]) -> Payload {
@@ -107,6 +106,31 @@ fn what_a_filter_dropped_is_let_go_of_and_is_no_dead_letter() {
     );
     let status = status.snapshot();
     assert_eq!((log.holding().entries, status.entries_acknowledged, status.entries_dead), (0, 1, 0));
+}
+
+#[test]
+fn what_was_given_up_last_is_remembered_with_its_reason() {
+    let (log, status) = (log(1 << 20), SourceStatus::default());
+    for seq in 1..=24 {
+        give(&log, exactly(1, seq)).unwrap();
+    }
+    let mut batch = log.take();
+    let mut list: Vec<_> = batch.drain().map(|entry| entry.receipt).collect();
+    while let Some(second) = list.pop() {
+        let fate = Fate::Dead {
+            stage: "export",
+            plugin: Some("json".into()),
+            reason: format!("no {}", second.seq),
+            trace: None,
+        };
+        let receipts = receipts([Some(second), list.pop()].into_iter().flatten().collect());
+        log.settle(Settlement { receipts, fate }, &status);
+    }
+    let status = status.snapshot();
+    assert_eq!((log.holding().entries, status.entries_acknowledged, status.entries_dead), (0, 24, 24));
+    let told: Vec<_> = status.given_up.iter().map(|one| (one.entry.as_str(), one.entries, one.stage, one.reason.as_str())).collect();
+    assert_eq!((told.len(), told[0], told[9]), (10, ("1-1", 2, "export", "no 2"), ("1-19", 2, "export", "no 20")));
+    assert!(status.given_up.iter().all(|one| one.plugin.as_deref() == Some("json")));
 }
 
 #[test]

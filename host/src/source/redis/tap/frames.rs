@@ -18,6 +18,11 @@ impl Frames {
         self.missing == 0 && self.skip == 0 && !self.broken
     }
 
+    /// Whether what came is no reply, nor will anything be that follows.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Goes on to the end of the reply; false when it has not come yet.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> bool {
         if self.broken {
@@ -109,20 +114,24 @@ pub(super) fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoRe
         }
         let header = |length: usize| Header {
             kind,
-            end: at + length + 2,
+            end: at + length + 3,
             text: 0,
             values: 0,
             absent: kind == b'_',
         };
-        return Ok(memchr::memchr(b'\n', rest).map(header));
+        return Ok(memchr::memmem::find(rest, b"\r\n").map(header));
     }
     let (mut count, mut absent) = (0usize, false);
     for (length, byte) in rest.iter().enumerate() {
         match byte {
             b'0'..=b'9' => count = count.checked_mul(10).and_then(|count| count.checked_add(usize::from(byte - b'0'))).ok_or(NoReply)?,
             b'-' if length == 0 => absent = true,
-            b'\r' if length > 0 => {}
-            b'\n' if length > 1 => {
+            b'\r' if length > usize::from(absent) => {
+                match rest.get(length + 1) {
+                    Some(b'\n') => {}
+                    Some(_) => return Err(NoReply),
+                    None => return Ok(None),
+                }
                 let count = if absent { 0 } else { count };
                 let (text, values) = match kind {
                     _ if absent => (0, 0),
@@ -134,7 +143,7 @@ pub(super) fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoRe
                 };
                 return Ok(Some(Header {
                     kind,
-                    end: at + length + 2,
+                    end: at + length + 3,
                     text,
                     values,
                     absent,

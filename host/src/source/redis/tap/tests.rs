@@ -1,87 +1,55 @@
 //! Whatever the pieces in which replies come, the library gets what is its own and the reader what is his.
 
-use tokio::io::AsyncReadExt;
-
+use super::fuzz::through;
 use super::*;
 
 const TIME: &[u8] = b"*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n";
 const ENTRIES: &[u8] = b"*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nk\r\n$4\r\n\r\n*9\r\n";
 const PUSHED: &[u8] = b">2\r\n+message\r\n$2\r\nhi\r\n";
 
-/// What the library and the reader get of these bytes, when they come in pieces of so many.
-async fn through(bytes: &[u8], piece: usize, after: Option<usize>) -> (Vec<u8>, Option<Bytes>) {
-    let tap = Arc::new(Tap::default());
-    if let Some(after) = after {
-        tap.divert(after);
-    }
-    let mut pieces = tokio_test_stream(bytes, piece);
-    let mut tapped = Tapped::new(&mut pieces, Arc::clone(&tap));
-    let mut library = Vec::new();
-    tapped.read_to_end(&mut library).await.expect("it is read");
-    (library, tap.take())
-}
-
-/// A stream that gives so many bytes at a time.
-fn tokio_test_stream(bytes: &[u8], piece: usize) -> Pieces<'_> {
-    Pieces { bytes, piece }
-}
-
-struct Pieces<'a> {
-    bytes: &'a [u8],
-    piece: usize,
-}
-
-impl AsyncRead for Pieces<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let count = self.piece.min(self.bytes.len()).min(buf.remaining());
-        buf.put_slice(&self.bytes[..count]);
-        self.bytes = &self.bytes[count..];
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[tokio::test]
-async fn one_reply_is_diverted_and_all_else_goes_through() {
+#[test]
+fn one_reply_is_diverted_and_all_else_goes_through() {
     let all = [PUSHED, TIME, PUSHED, ENTRIES, b":5\r\n"].concat();
     let rest = [PUSHED, TIME, PUSHED, INSTEAD, b":5\r\n"].concat();
     for piece in 1..=all.len() {
-        let (library, diverted) = through(&all, piece, Some(1)).await;
+        let (library, diverted) = through(&all, &[piece], Some(1));
         assert_eq!((library.as_slice(), diverted.as_deref()), (rest.as_slice(), Some(ENTRIES)), "{piece}");
-        let (library, diverted) = through(&all, piece, None).await;
+        let (library, diverted) = through(&all, &[piece], None);
         assert_eq!((library.as_slice(), diverted), (all.as_slice(), None), "{piece}");
     }
 }
 
-#[tokio::test]
-async fn an_error_is_the_librarys() {
+#[test]
+fn an_error_is_the_librarys() {
     let all = [TIME, b"-NOGROUP there is none\r\n", TIME].concat();
     for piece in 1..=all.len() {
-        let (library, diverted) = through(&all, piece, Some(1)).await;
+        let (library, diverted) = through(&all, &[piece], Some(1));
         assert_eq!((library.as_slice(), diverted), (all.as_slice(), None), "{piece}");
     }
 }
 
-#[tokio::test]
-async fn what_is_no_reply_is_the_librarys_and_so_is_what_follows() {
-    for wrong in ["HTTP/1.1 400\r\n\r\n", "*1x\r\n", "$\r\n", "*-\n", "*99999999999999999999\r\n"] {
+#[test]
+fn what_is_no_reply_is_the_librarys_and_so_is_what_follows() {
+    for wrong in ["HTTP/1.1 400\r\n\r\n", "*1x\r\n", "$\r\n", "*-\n", "*-\r\n", "$5\n", "$5\r5\n", "*99999999999999999999\r\n"] {
         let all = [TIME, wrong.as_bytes(), ENTRIES].concat();
-        for piece in [1, 7, all.len()] {
-            let (library, diverted) = through(&all, piece, Some(2)).await;
-            assert_eq!((library.as_slice(), diverted), (all.as_slice(), None), "{wrong:?} {piece}");
+        for (piece, after) in [(1, 1), (7, 1), (all.len(), 1), (1, 2), (7, 2), (all.len(), 2)] {
+            let (library, diverted) = through(&all, &[piece], Some(after));
+            assert_eq!((library.as_slice(), diverted), (all.as_slice(), None), "{wrong:?} {piece} {after}");
         }
     }
 }
 
-#[tokio::test]
-async fn a_reply_that_never_ends_is_neithers() {
+#[test]
+fn a_reply_that_never_ends_is_neithers() {
     let all = [TIME, &ENTRIES[..ENTRIES.len() - 1]].concat();
-    assert_eq!(through(&all, 5, Some(1)).await, (TIME.to_vec(), None));
+    assert_eq!(through(&all, &[5], Some(1)), (TIME.to_vec(), None));
 }
 
 #[test]
 fn every_kind_of_value_ends_where_it_ends() {
     for reply in [
         "+OK\r\n",
+        "+neither \r nor \n\r\n",
         "_\r\n",
         "#t\r\n",
         ",1.5\r\n",
