@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::fence::{self, Fenced};
 use super::journal::Lines;
 use super::lease::Term;
-use super::{Shared, dead};
+use super::{Shared, connect, dead};
 use crate::source::{Fate, Settlement};
 use refused::Refused;
 
@@ -103,10 +103,8 @@ fn read_again(shared: &Shared, epoch: u32) {
 
 /// Whether Redis would refuse every other dead letter for the same reason.
 fn concerns_all(error: &RedisError) -> bool {
-    // In a transaction the answer stands inside another error.
-    let told = error.to_string();
     let reasons = ["OOM", "READONLY", "NOPERM", "NOAUTH", "LOADING", "MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"];
-    error.is_io_error() || error.is_unrecoverable_error() || reasons.iter().any(|reason| told.contains(reason))
+    error.is_io_error() || error.is_unrecoverable_error() || connect::is_answered(error, &reasons)
 }
 
 struct Link<'a> {
@@ -199,7 +197,7 @@ impl Link<'_> {
             let told = format!("dead letters are refused: {told}");
             self.shared.status.set_error(told.clone());
             self.refusal = Some(told);
-            if error.is_io_error() || error.is_unrecoverable_error() {
+            if connect::is_of_no_use(&error) {
                 self.connection = None;
             }
             refused.push(settlement);

@@ -1,6 +1,7 @@
 //! What has to hold whoever is paused when: the lease, the fence and the journal on a real Redis, without a host around them.
 
 mod cost;
+mod demoting;
 mod fencing;
 mod forgetting;
 mod journalling;
