@@ -125,8 +125,9 @@ impl Lease {
         self.0.borrow().epoch
     }
 
-    /// Waits until we lead, and says by which leadership: the same as before if nobody else has led meanwhile.
-    pub async fn acquire(&self, shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<Term> {
+    /// Waits until we lead, and says by which leadership: the same as before if nobody else has led meanwhile. `stands_by` is called whenever Redis has
+    /// said that somebody else has the lease.
+    pub async fn acquire(&self, shared: &Shared, connection: &mut MultiplexedConnection, mut stands_by: impl FnMut()) -> RedisResult<Term> {
         if let Some(term) = self.term()
             && self.keep(shared, connection).await?
         {
@@ -141,6 +142,7 @@ impl Lease {
             if taken == 1 {
                 return Ok(self.begin(shared, &token, sent));
             }
+            stands_by();
             if !std::mem::replace(&mut told, true) {
                 tracing::info!(
                     group = shared.group,

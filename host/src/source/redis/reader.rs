@@ -162,7 +162,8 @@ async fn try_session(
 ) -> Result<std::convert::Infallible, SessionEnd> {
     connect::name(&mut connection).await?;
     // Two that read would split every trace between them.
-    let term = shared.lease.acquire(shared, &mut connection).await?;
+    // Standing by is what a connection is good for: the next one that is lost is the first again, or a take-over would wait for the pause after all of them.
+    let term = shared.lease.acquire(shared, &mut connection, || pause.reset()).await?;
     let made_from = group::ensure(shared, &mut connection).await?;
     if progress.epoch != Some(term.epoch) {
         let beginning = journal::recall(shared, &mut connection, term.epoch).await?;

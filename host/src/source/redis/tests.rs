@@ -69,7 +69,7 @@ impl Host {
 
     /// Takes the lead; fails if that is not free.
     async fn lead(&mut self) -> Term {
-        let term = self.shared.lease.acquire(&self.shared, &mut self.connection);
+        let term = self.shared.lease.acquire(&self.shared, &mut self.connection, || ());
         tokio::time::timeout(std::time::Duration::from_secs(20), term).await.expect("the lead is free").unwrap()
     }
 

@@ -1,11 +1,13 @@
 //! The loop that reads, on a Redis that changes under it.
 
+use std::sync::atomic::Ordering;
+
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::super::reader;
 use super::*;
-use crate::source::{Batch, Beginning};
+use crate::source::{Batch, Beginning, SourceState};
 
 /// The loop of one host, which ends with this value.
 struct Reading {
@@ -90,4 +92,25 @@ async fn a_lead_that_is_lost_while_nobody_is_connected_ends_what_was_read_under_
     assert!(!host.keep().await);
     let beginning = reading.beginning().await;
     assert_eq!((beginning.epoch, beginning.id_key, beginning.epoch > led), (host.shared.lease.epoch(), None, true));
+}
+
+#[tokio::test]
+async fn a_standby_that_has_lost_connections_is_there_when_the_lead_becomes_free() {
+    let server = Server::start();
+    let (mut other, host) = (Host::on(&server, "b").await, Host::on(&server, "a").await);
+    let lease = host.shared.keys.lease.clone();
+    // As long as a lease lasts that nobody keeps alive any more. A pause after many failures is longer.
+    let hold = format!("SET {lease} 9:meshtrace-b PX 4000");
+    other.run::<()>(&hold).await;
+    let mut reading = Reading::of(&host);
+    let status = &host.shared.status;
+    let is_standby = || status.snapshot().state == SourceState::StandingBy;
+    eventually("it stands by", async || is_standby()).await;
+    for blip in 1..=8 {
+        at_once(&mut other, &[&hold]).await;
+        eventually("its connection is cut", async || status.disconnects.load(Ordering::Relaxed) == blip).await;
+        eventually("it stands by again", async || is_standby()).await;
+        assert!(other.run::<bool>(&format!("EXISTS {lease}")).await, "not before the lease had ended, after {blip} blips");
+    }
+    assert_eq!(reading.beginning().await.epoch, 1, "it takes over");
 }
