@@ -114,3 +114,36 @@ async fn a_standby_that_has_lost_connections_is_there_when_the_lead_becomes_free
     }
     assert_eq!(reading.beginning().await.epoch, 1, "it takes over");
 }
+
+#[tokio::test]
+async fn an_id_that_is_given_to_another_entry_is_not_acknowledged_by_whoever_had_it_before() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let mut reading = Reading::of(&host);
+    let led = reading.beginning().await.epoch;
+    host.run::<()>("XADD mesh:trace 100-1 key value").await;
+    assert_eq!(reading.entries().await, ["100-1"]);
+    let former = host.shared.lease.term().unwrap();
+    // A replica takes its place that had got nothing of that, and whose clock is behind.
+    at_once(&mut host, &["DEL mesh:trace", "XADD mesh:trace 100-1 another value", "XGROUP CREATE mesh:trace g 0"]).await;
+    assert!(reading.beginning().await.epoch > led, "what was read before is dropped first");
+    assert_eq!(reading.entries().await, ["100-1"]);
+    let held = [EntryId { ms: 100, seq: 1 }.receipt()];
+    assert_eq!((host.settle(&former, &held, &Lines::default()).await, host.pending().await), (Fenced::Refused, 1));
+    let term = host.shared.lease.term().unwrap();
+    assert_eq!((host.settle(&term, &held, &Lines::default()).await, host.pending().await), (Fenced::Done(true), 0));
+}
+
+#[tokio::test]
+async fn what_redis_has_forgotten_stays_held_where_nothing_can_have_its_id() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let mut reading = Reading::of(&host);
+    let led = reading.beginning().await.epoch;
+    host.run::<()>("XADD mesh:trace 100-1 key value").await;
+    assert_eq!(reading.entries().await, ["100-1"]);
+    at_once(&mut host, &["XDEL mesh:trace 100-1", "XGROUP SETID mesh:trace g 0"]).await;
+    let next: String = host.run("XADD mesh:trace * key value").await;
+    assert_eq!(reading.entries().await, [next]);
+    assert_eq!(host.shared.lease.epoch(), led);
+}
