@@ -171,15 +171,6 @@ impl Runner {
         }
     }
 
-    /// Where a new leadership begins, its journal says what was dropped before.
-    fn notice(&mut self, decided: &[Decided]) {
-        let Some(epoch) = decided.last().map(|decided| decided.receipts.epoch) else { return };
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.dropped.clear();
-        }
-    }
-
     /// Moves one batch on; false when none can be moved.
     fn step(&mut self) -> Result<bool, Ended> {
         let now = Instant::now();
@@ -210,8 +201,12 @@ impl Runner {
         self.seats.iter().all(|seat| seat.has_room() || seat.id == own || passed.contains(&seat.id))
     }
 
-    /// Takes a batch through the filters that it has not passed, and out.
+    /// Takes a batch through the filters that it has not passed, and out; unless it is another host's by now, which may be a long time after it was cut.
     fn pass_on(&mut self, flow: Flow) -> Result<(), Ended> {
+        if self.leadership.is_over(flow.epoch()) {
+            self.let_go(&flow);
+            return Ok(());
+        }
         match self.seats.iter().position(|seat| !flow.passed.contains(&seat.id)) {
             None => self.finish(flow),
             Some(at) => {
@@ -222,10 +217,11 @@ impl Runner {
     }
 
     fn at_seat(&mut self, at: usize, act: impl FnOnce(&mut Seat, &Around<'_>) -> Passage) -> Passage {
-        let commands = &self.commands;
+        let (commands, leadership) = (&self.commands, &self.leadership);
         let around = Around {
             patience: &self.shared.patience,
             interrupted: &|| !commands.is_empty(),
+            is_over: &|epoch| leadership.is_over(epoch),
         };
         act(&mut self.seats[at], &around)
     }
@@ -235,6 +231,10 @@ impl Runner {
         let seat = &self.seats[at];
         match passage {
             Passage::Held => Ok(()),
+            Passage::Over(flow) => {
+                self.let_go(&flow);
+                Ok(())
+            }
             Passage::Abandoned(traces) => {
                 tracing::warn!(filter = &*seat.status.name, traces, "traces that the filter did not decide on stay in the log");
                 Ok(())
