@@ -93,6 +93,7 @@ struct Api {
     state: ApiState,
     rendering: Arc<Semaphore>,
     traffic: Arc<Traffic>,
+    reports: plugins::Reports,
     /// [`ANSWER_TIMEOUT`], shorter in tests.
     patience: Duration,
 }
@@ -103,6 +104,7 @@ impl Api {
             state,
             rendering: Arc::new(Semaphore::new(MAX_RENDERING)),
             traffic: Arc::default(),
+            reports: plugins::Reports::default(),
             patience,
         }
     }
