@@ -31,22 +31,26 @@ impl Reading {
         batch.expect("something is handed on").expect("it reads until it is told to stop")
     }
 
+    /// What is looked for, of the first batch that has it. There is always another batch, so that may not be waited for without end.
+    async fn find<T>(&mut self, look: impl Fn(Batch) -> Option<T>) -> T {
+        let finding = async {
+            loop {
+                if let Some(found) = look(self.batch().await) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), finding).await.expect("it is handed on")
+    }
+
     /// The ids of the next batch that has entries.
     async fn entries(&mut self) -> Vec<String> {
-        loop {
-            let ids: Vec<String> = self.batch().await.drain().map(|entry| entry.receipt.to_string()).collect();
-            if !ids.is_empty() {
-                return ids;
-            }
-        }
+        let ids = |mut batch: Batch| batch.drain().map(|entry| entry.receipt.to_string()).collect::<Vec<_>>();
+        self.find(|batch| Some(ids(batch)).filter(|ids| !ids.is_empty())).await
     }
 
     async fn beginning(&mut self) -> Beginning {
-        loop {
-            if let Some(beginning) = self.batch().await.beginning {
-                return *beginning;
-            }
-        }
+        self.find(|batch| batch.beginning.map(|beginning| *beginning)).await
     }
 }
 
