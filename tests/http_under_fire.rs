@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -60,6 +61,9 @@ fn hostile_requests() -> Vec<(u16, Vec<u8>)> {
         (404, request("GET /trace/%252e%252e%252fstatus", "")),
         (404, request("GET /trace/../status", "")),
         (404, request("GET /trace/%00%0d%0a%1b", "")),
+        (404, request("GET /plugins/..%2f..%2fetc%2fpasswd/report", "")),
+        (404, request("GET /plugins/%00%0d%0a%1b/report", "")),
+        (400, request("GET /plugins/%ff/report", "")),
         (405, request("TRACE /trace/list", "")),
         (421, b"GET /trace/list HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".to_vec()),
     ]
@@ -101,6 +105,49 @@ fn a_thousand_idle_connections_and_hostile_requests_disturb_nothing() {
     assert!(metric(&host, "meshtrace_api_connections_ended_total{end=\"crowded\"}") > 700);
     let grown = resident(&host).saturating_sub(resident_before);
     assert!(grown < 64 << 10, "by {grown} KiB");
+    assert_whole(&host.json_files(), &ids);
+}
+
+/// Raised with the end of this value, also when a test fails.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Scenario: a dozen clients ask for reports, each again as soon as it is answered, while traces flow.
+/// Guarantees: they are answered, by the plugin or by why it cannot; it gets every trace all the same, and every trace comes out whole.
+#[test]
+fn clients_that_ask_for_reports_without_end_hold_up_no_trace() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connect();
+    let host = HostBuilder::new(&redis.url()).start();
+    host.wait_until_running();
+    let (ids, entries) = numbered_traces(400);
+    let over = AtomicBool::new(false);
+    let ask = |path: &str| {
+        let mut reports = 0;
+        while !over.load(Ordering::Relaxed) {
+            let answer = host.get(path);
+            assert!([200, 503].contains(&answer.status), "{path}: {} {}", answer.status, answer.body);
+            reports += usize::from(answer.status == 200);
+        }
+        reports
+    };
+    std::thread::scope(|scope| {
+        let paths = ["/trace/stats", "/plugins/stats/report"].into_iter().cycle().take(12);
+        let clients: Vec<_> = paths.map(|path| scope.spawn(move || ask(path))).collect();
+        let ends = Raised(&over);
+        publish(&mut connection, STREAM, &entries);
+        host.wait_for_exports(400);
+        eventually("they are all counted", || (host.get("/trace/stats").json()["total_traces"] == 400).then_some(()));
+        drop(ends);
+        let reports: Vec<usize> = clients.into_iter().map(|client| client.join().expect("no panic")).collect();
+        assert!(reports.iter().all(|reports| *reports > 0), "{reports:?}");
+    });
+    wait_until_settled(&mut connection, GROUP);
     assert_whole(&host.json_files(), &ids);
 }
 

@@ -38,7 +38,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -93,6 +93,7 @@ struct Api {
     state: ApiState,
     rendering: Arc<Semaphore>,
     traffic: Arc<Traffic>,
+    reports: plugins::Reports,
     /// [`ANSWER_TIMEOUT`], shorter in tests.
     patience: Duration,
 }
@@ -103,6 +104,7 @@ impl Api {
             state,
             rendering: Arc::new(Semaphore::new(MAX_RENDERING)),
             traffic: Arc::default(),
+            reports: plugins::Reports::default(),
             patience,
         }
     }
@@ -113,15 +115,29 @@ impl Api {
         timeout(self.patience, answer).await.map_err(late)
     }
 
-    /// Runs work that takes time but never waits, such as encoding traces, beside the threads that move spans.
-    async fn render(self: Arc<Self>, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
+    /// Waits for a turn at putting an answer together: there are so many at one time.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let busy = |_| {
             Failure::Unanswered(format!(
                 "too many answers are being put together, none was done within {}",
                 GoDuration::from(self.patience)
             ))
         };
-        let turn = timeout(self.patience, self.rendering.clone().acquire_owned()).await.map_err(busy)?.map_err(|_| Failure::Broken)?;
+        timeout(self.patience, self.rendering.clone().acquire_owned()).await.map_err(busy)?.map_err(|_| Failure::Broken)
+    }
+
+    /// Runs work that takes time but never waits, such as encoding traces, beside the threads that move spans.
+    async fn render(self: Arc<Self>, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
+        let turn = self.turn().await?;
+        self.render_in(turn, work).await
+    }
+
+    /// [`Api::render`] in a turn that one has.
+    async fn render_in(
+        self: Arc<Self>,
+        turn: OwnedSemaphorePermit,
+        work: impl FnOnce(&ApiState) -> Response + Send + 'static,
+    ) -> Result<Response, Failure> {
         let rendered = tokio::task::spawn_blocking(move || {
             // Until the work is done, also when nobody waits for it any more.
             let _turn = turn;

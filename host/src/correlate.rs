@@ -207,7 +207,12 @@ impl Correlator {
         self.remembered.expire(self.watermark_ms);
     }
 
-    /// The open trace with this id, as far as it has come.
+    /// Whether there is an open trace with this id.
+    pub fn is_open(&self, id: &TraceId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// The open trace with this id, as far as it has come: a copy.
     pub fn open_trace(&self, id: &TraceId) -> Option<Trace> {
         let open = self.open.get(*self.by_id.get(id)?)?;
         Some(Trace::new(id.clone(), open.part, Decision::Complete, open.spans().to_vec()))

@@ -43,8 +43,8 @@ async fn decision(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Strin
     let id = TraceId::parse(&text);
     let known = api.state.pipeline.decision(&id).or_else(|| stored(&api, &id));
     let Some(Known { keep, sampling, at_unix_ms, part }) = known else {
-        let open = api.answer("the correlator", api.state.pipeline.open_trace(id)).await?;
-        return Err(if open.is_some() { Failure::TraceUndecided(text) } else { Failure::TraceNotFound(text) });
+        let is_open = api.answer("the correlator", api.state.pipeline.is_open(id)).await?;
+        return Err(if is_open { Failure::TraceUndecided(text) } else { Failure::TraceNotFound(text) });
     };
     let document = Document {
         trace_id: &text,

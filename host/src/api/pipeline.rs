@@ -18,7 +18,10 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// What is not an [`Answer`] is answered at once, from counters; a status page must not wait for a busy stage.
 pub trait Pipeline: Send + Sync + 'static {
-    /// What is known so far of a trace that is not decided yet. The API waits five seconds for it.
+    /// Whether a trace is not decided yet. The API waits five seconds for it.
+    fn is_open(&self, id: TraceId) -> Answer<'_, bool>;
+
+    /// What is known so far of a trace that is not decided yet: a copy. The API waits five seconds for it.
     fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>>;
 
     /// What a plugin reports of itself, as JSON text; `None` when there is no such plugin or it reports nothing. The API waits

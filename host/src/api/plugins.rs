@@ -22,7 +22,7 @@ use serde::{Serialize, Serializer};
 
 pub(super) use detail::PATH as ONE_PATH;
 pub(super) use doing::Doing;
-pub(super) use report::{PATH as REPORT_PATH, report};
+pub(super) use report::{PATH as REPORT_PATH, Reports, report};
 
 use self::row::{ProblemShown, Row};
 use super::reply::{self, Failure};

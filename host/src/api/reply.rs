@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -25,14 +26,14 @@ pub(super) fn document(status: StatusCode, value: &impl Serialize) -> Response {
 }
 
 /// JSON bytes as an answer.
-pub(super) fn encoded(status: StatusCode, bytes: Vec<u8>) -> Response {
+pub(super) fn encoded(status: StatusCode, bytes: impl Into<Bytes>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         // The next answer is another one; and a browser must not take a caller's text for a page.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (status, headers, bytes).into_response()
+    (status, headers, bytes.into()).into_response()
 }
 
 /// Why a request is not answered.

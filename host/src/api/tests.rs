@@ -6,6 +6,7 @@ mod fake;
 mod guarded;
 mod metrics;
 mod plugins;
+mod reports;
 mod serving;
 mod shapes;
 mod standby;

@@ -36,12 +36,16 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
     if let Some(stored) = stored(&api, &id) {
         return api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await;
     }
-    if let Some(open) = api.answer("the correlator", api.state.pipeline.open_trace(id.clone())).await? {
-        // What no filter has seen yet is not shown where filters protect somebody.
-        if api.state.pipeline.filters().filters.iter().any(FilterSummary::protects) {
-            return Ok(outlined(&Outline::of(&open), OPEN));
+    if api.answer("the correlator", api.state.pipeline.is_open(id.clone())).await? {
+        // Before there is a copy of it: there are as many as are put together at one time.
+        let turn = api.turn().await?;
+        if let Some(open) = api.answer("the correlator", api.state.pipeline.open_trace(id.clone())).await? {
+            // What no filter has seen yet is not shown where filters protect somebody.
+            if api.state.pipeline.filters().filters.iter().any(FilterSummary::protects) {
+                return Ok(outlined(&Outline::of(&open), OPEN));
+            }
+            return api.render_in(turn, move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
         }
-        return api.render(move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
     }
     if let Some(outline) = api.state.store.outline(&id) {
         return Ok(outlined(&outline, PASSING));

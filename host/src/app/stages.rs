@@ -32,6 +32,10 @@ impl Stages {
 }
 
 impl Pipeline for Stages {
+    fn is_open(&self, id: TraceId) -> Answer<'_, bool> {
+        Box::pin(self.correlate.is_open(id))
+    }
+
     fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>> {
         Box::pin(self.correlate.open_trace(id))
     }

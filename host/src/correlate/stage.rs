@@ -120,8 +120,14 @@ impl Counters {
     }
 }
 
-/// The API asks for an open trace.
-pub type Question = (TraceId, oneshot::Sender<Option<Trace>>);
+/// The API asks about open traces.
+#[derive(Debug)]
+pub enum Question {
+    /// Whether there is one with this id.
+    IsOpen(TraceId, oneshot::Sender<bool>),
+    /// What is known of it so far: a copy, which may be as large as a trace may.
+    Trace(TraceId, oneshot::Sender<Option<Trace>>),
+}
 
 /// Numbers for status.
 #[derive(Debug, Clone, Default)]
@@ -153,10 +159,16 @@ impl Handle {
         (Handle { questions, counters: Arc::default() }, receiver)
     }
 
-    /// The open trace with this id; `None` also when the stage has ended.
+    /// Whether there is an open trace with this id; false also when the stage has ended.
+    pub async fn is_open(&self, id: TraceId) -> bool {
+        let (answer, asked) = oneshot::channel();
+        self.questions.send(Question::IsOpen(id, answer)).await.is_ok() && asked.await.unwrap_or(false)
+    }
+
+    /// A copy of the open trace with this id; `None` also when the stage has ended. Whoever holds it answers for how many there are at one time.
     pub async fn open_trace(&self, id: TraceId) -> Option<Trace> {
         let (answer, asked) = oneshot::channel();
-        self.questions.send((id, answer)).await.ok()?;
+        self.questions.send(Question::Trace(id, answer)).await.ok()?;
         asked.await.ok()?
     }
 }
@@ -291,9 +303,12 @@ async fn meanwhile<T>(correlator: &Correlator, questions: &mut mpsc::Receiver<Qu
 }
 
 fn answer(correlator: &Correlator, question: Option<Question>) {
-    if let Some((id, answer)) = question {
-        // Who asked may have gone away meanwhile.
-        drop(answer.send(correlator.open_trace(&id)));
+    // Who asked may have gone away meanwhile.
+    match question {
+        Some(Question::IsOpen(id, answer)) => drop(answer.send(correlator.is_open(&id))),
+        Some(Question::Trace(_, answer)) if answer.is_closed() => {}
+        Some(Question::Trace(id, answer)) => drop(answer.send(correlator.open_trace(&id))),
+        None => {}
     }
 }
 
@@ -328,7 +343,7 @@ mod tests {
             while taken < 11 {
                 let portion = sent.recv().await.expect("a portion");
                 let (answer, asked) = oneshot::channel();
-                asks.send((TraceId::parse("?"), answer)).await.expect("it runs");
+                asks.send(Question::Trace(TraceId::parse("?"), answer)).await.expect("it runs");
                 if taken + portion.len() < 11 {
                     assert!(asked.await.expect("an answer").is_none(), "it waits for room, and answers");
                 }

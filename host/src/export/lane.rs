@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_channel::TryRecvError;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,6 +50,8 @@ pub(super) struct Lane {
     surplus: bool,
     /// What it says of itself, for people.
     pub(super) status: Arc<LaneStatus>,
+    /// Whether it has reported since it last did something else: what is due comes before the next report.
+    reported: bool,
     /// When what is under suspicion is offered again. Kept over whatever else the lane does meanwhile: a question begins no pause anew.
     pub(super) again_at: Option<Instant>,
     _alarm: Alarm,
@@ -94,6 +97,7 @@ impl Lane {
             runtime: means.tasks.runtime(),
             surplus: false,
             status,
+            reported: false,
             again_at: None,
             _alarm: alarm,
         }
@@ -134,6 +138,17 @@ impl Lane {
         // What nothing more can come of is looked through all the same, lest the end of the queue be missed.
         let ending = self.group.is_leaving() || !self.patience.lasts(pause);
         let takes = ending || !suspicious || !self.breaker.is_open() && self.suspects.has_room();
+        // However many ask for reports, and however long each takes, there is one between two items.
+        if std::mem::take(&mut self.reported) {
+            match takes.then(|| self.group.items.try_recv()) {
+                Some(Ok(item)) => return Next::Item(item),
+                Some(Err(TryRecvError::Closed)) => return Next::End,
+                Some(Err(TryRecvError::Empty)) | None => {}
+            }
+            if again_at.is_some_and(|at| at <= Instant::now()) {
+                return Next::Again;
+            }
+        }
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -231,7 +246,8 @@ impl Lane {
             };
             match control {
                 Ok(control) => {
-                    if self.obey(control) == Effect::Changed || self.is_ending() {
+                    // A pause that is over while somebody is answered is over.
+                    if self.obey(control) == Effect::Changed || self.is_ending() || Instant::now() >= until {
                         return Waited::GoOn;
                     }
                 }
@@ -246,6 +262,7 @@ impl Lane {
             // Who asked may have gone away meanwhile; a report may take as long as a call may.
             Control::Report(answer) if answer.is_closed() => Effect::None,
             Control::Report(answer) => {
+                self.reported = true;
                 drop(answer.send(self.exporter.report()));
                 Effect::None
             }

@@ -3,6 +3,7 @@
 mod bounds;
 mod changing;
 mod failing;
+mod reporting;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,9 @@ use crate::filter::FilteredBatch;
 use crate::model::{Decision, Leadership, Receipts, Trace, TraceId};
 use crate::source::{Fate, Settlement};
 use crate::tasks::Tasks;
+
+/// What was asked of exporters, in order: `report`, or ids.
+type Asked = Arc<Mutex<Vec<String>>>;
 
 /// What exporters of a test share: each trace that was taken, with who took it.
 #[derive(Clone, Default)]
@@ -39,10 +43,19 @@ struct Fake {
     answer: Answer,
     refuses_state: bool,
     flushed: Arc<AtomicUsize>,
+    asked: Asked,
+    report_takes: Duration,
+}
+
+impl Fake {
+    fn is_asked(&self, what: String) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
 }
 
 impl Exporter for Fake {
     fn export(&mut self, batch: &Arc<TraceBatch>) -> Outcome {
+        self.is_asked(batch.traces().iter().map(|trace| trace.id.to_string()).collect::<Vec<_>>().join(" "));
         let outcome = (self.answer)(batch);
         if outcome == Outcome::Delivered {
             self.count += batch.traces().len() as u64;
@@ -59,6 +72,8 @@ impl Resident for Fake {
         Ok(())
     }
     fn report(&mut self) -> Result<Option<String>, String> {
+        self.is_asked("report".into());
+        std::thread::sleep(self.report_takes);
         Ok(Some(self.count.to_string()))
     }
     fn snapshot(&mut self) -> Result<Option<Vec<u8>>, String> {
@@ -82,6 +97,7 @@ struct Stage {
     tasks: Tasks,
     taken: Taken,
     flushed: Arc<AtomicUsize>,
+    asked: Asked,
 }
 
 const TERMS: Terms = Terms {
@@ -112,6 +128,7 @@ impl Stage {
             tasks,
             taken: Taken::default(),
             flushed: Arc::default(),
+            asked: Asked::default(),
         }
     }
 
@@ -123,6 +140,8 @@ impl Stage {
             answer: Box::new(answer),
             refuses_state: false,
             flushed: Arc::clone(&self.flushed),
+            asked: Arc::clone(&self.asked),
+            report_takes: Duration::ZERO,
         }
     }
 

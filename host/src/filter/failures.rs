@@ -1,5 +1,6 @@
 //! A batch offered to the filter of a seat, and what happens when that fails.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ pub(super) struct Around<'a> {
     pub patience: &'a Patience,
     /// Whether somebody wants something of the stage, which is done between two calls.
     pub interrupted: &'a dyn Fn() -> bool,
+    /// Whether what was read under a leadership is another host's by now.
+    pub is_over: &'a dyn Fn(u32) -> bool,
 }
 
 /// How a batch came past a seat.
@@ -27,6 +30,8 @@ pub(super) enum Passage {
     Held,
     /// Not any more, because the host is stopping: so many traces stay with the log.
     Abandoned(usize),
+    /// Not any more, because it is another host's by now.
+    Over(Flow),
 }
 
 impl Seat {
@@ -52,6 +57,10 @@ impl Seat {
         }
         let status = Arc::clone(&self.status);
         while let Some(piece) = trial.pieces.pop_front() {
+            if (around.is_over)(trial.flow.epoch()) {
+                self.holds_no_more();
+                return Passage::Over(trial.flow);
+            }
             let hasty = (self.retry_at.is_some() || trial.has_failed()) && !around.patience.lasts(self.took);
             if hasty && self.on_failure != OnFailure::Pass {
                 return Passage::Abandoned(trial.flow.rows.len());
@@ -201,6 +210,24 @@ impl Seat {
     fn back_off(&mut self) {
         self.retry_at = Some(Instant::now() + jittered(self.pause));
         self.pause = (self.pause * 2).min(PAUSE.1);
+    }
+
+    /// Lets go of what waits and `is_over`: nobody asks for it any more.
+    pub fn let_go(&mut self, is_over: impl Fn(u32) -> bool) -> Vec<Flow> {
+        let (gone, held) = std::mem::take(&mut self.held).into_iter().partition::<VecDeque<_>, _>(|trial| is_over(trial.flow.epoch()));
+        self.held = held;
+        if !gone.is_empty() {
+            self.holds_no_more();
+        }
+        gone.into_iter().map(|trial| trial.flow).collect()
+    }
+
+    /// Nothing waits any more, which tells nothing about the filter; unless something does.
+    fn holds_no_more(&mut self) {
+        if self.held.is_empty() {
+            self.retry_at = None;
+            self.status.words().holding = None;
+        }
     }
 
     fn recover(&mut self) {

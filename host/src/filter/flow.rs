@@ -26,7 +26,7 @@ pub struct FilteredBatch {
     pub share: Share,
 }
 
-/// A batch, and which filters it has passed.
+/// A batch, and which filters it has passed. All of it was read under one leadership.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub batch: Arc<TraceBatch>,
@@ -70,6 +70,11 @@ impl Flow {
         })
     }
 
+    /// The leadership under which it was read.
+    pub fn epoch(&self) -> u32 {
+        self.rows.first().map_or(0, |row| row.receipts.epoch)
+    }
+
     /// Those rows that do not wait, and those that do.
     pub fn split(self, waits: &[bool]) -> (Flow, Flow) {
         let Flow { batch, rows, passed } = self;
@@ -87,7 +92,7 @@ impl Flow {
         (going, waiting)
     }
 
-    /// Both, as one, when they have passed the same seats.
+    /// Both, as one, when they have passed the same seats and were read under the same leadership.
     pub fn join(mut self, other: Flow) -> Flow {
         self.rows.extend(other.rows);
         let mut traces = TraceBatch::into_traces(self.batch);
@@ -118,7 +123,8 @@ impl Waiting {
     }
 
     /// Takes the first ones that make a batch: all, or as many as it may have. A late part waits for the next batch when its trace is in this one, because it
-    /// follows the decision on that; and for as long as its trace is one that is `undecided`, while others overtake it.
+    /// follows the decision on that; and for as long as its trace is one that is `undecided`, while others overtake it. What was read under another leadership
+    /// waits, too: a batch is ours, or it is not.
     pub fn cut(&mut self, undecided: impl Fn(&TraceId) -> bool) -> Vec<Decided> {
         let (mut batch, mut left): (Vec<Decided>, Vec<Decided>) = (Vec::new(), Vec::new());
         let (mut spans, mut bytes) = (0, 0);
@@ -132,8 +138,9 @@ impl Waiting {
             }
             spans += trace.spans.len();
             bytes += trace.bytes();
+            let is_of_another = batch.first().is_some_and(|first| first.receipts.epoch != next.receipts.epoch);
             let follows = || trace.part > 0 && batch.iter().any(|before| before.trace.part == 0 && before.trace.id == trace.id);
-            if !batch.is_empty() && (spans > BATCH_SPANS || bytes > BATCH_BYTES || follows()) {
+            if !batch.is_empty() && (is_of_another || spans > BATCH_SPANS || bytes > BATCH_BYTES || follows()) {
                 self.0.push_front(next);
                 break;
             }
@@ -181,6 +188,19 @@ mod tests {
             cuts.push(batch.len());
         }
         assert_eq!(cuts, [7, 7, 3, 1, 1]);
+    }
+
+    #[test]
+    fn a_batch_is_of_one_leadership() {
+        let mut waiting = Waiting::default();
+        let of = |id: &str, epoch| {
+            let mut decided = decided(id, 0, 0);
+            decided.receipts.epoch = epoch;
+            decided
+        };
+        waiting.extend(vec![of("a", 1), of("b", 1), of("c", 3), of("d", 1)]);
+        let cuts: Vec<Vec<String>> = std::iter::from_fn(|| (!waiting.is_empty()).then(|| ids(&waiting.cut(|_| false)))).collect();
+        assert_eq!(cuts, [vec!["a", "b"], vec!["c"], vec!["d"]]);
     }
 
     #[test]

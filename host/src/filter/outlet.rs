@@ -26,6 +26,19 @@ static DROPPED_BEFORE: LazyLock<Arc<Sampling>> = LazyLock::new(|| {
 });
 
 impl Runner {
+    /// Where a new leadership begins, its journal says what was dropped before, and what waits from before comes again.
+    pub fn notice(&mut self, decided: &[Decided]) {
+        let Some(epoch) = decided.last().map(|decided| decided.receipts.epoch) else { return };
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.dropped.clear();
+            let is_over = |epoch| self.leadership.is_over(epoch);
+            let mut gone: Vec<Flow> = self.seats.iter_mut().flat_map(|seat| seat.let_go(is_over)).collect();
+            gone.extend(self.ready.extract_if(.., |flow| is_over(flow.epoch())));
+            gone.iter().for_each(|flow| self.let_go(flow));
+        }
+    }
+
     /// Those that are still ours: what was read under a leadership that is over, its successor reads again.
     pub fn ours(&self, mut decided: Vec<Decided>) -> Vec<Decided> {
         let over = |decided: &Decided| self.leadership.is_over(decided.receipts.epoch);
@@ -33,6 +46,12 @@ impl Runner {
         self.leadership.threw_away(gone.len());
         self.store.withdraw(&gone);
         decided
+    }
+
+    /// Lets go of a batch that is another host's by now.
+    pub fn let_go(&self, flow: &Flow) {
+        self.store.withdraw(flow.batch.traces().iter().map(|trace| &trace.id));
+        self.leadership.threw_away(flow.rows.len());
     }
 
     /// Late parts go where their trace went: those of dropped ones leave here, and no filter is asked.

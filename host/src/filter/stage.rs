@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::edits::NEW_NAMES;
 use super::failures::{Around, Passage};
@@ -78,6 +79,7 @@ pub fn run(stage: Stage, tasks: &Tasks) -> std::io::Result<Handle> {
         seats: Vec::new(),
         seats_ever: 0,
         waiting: Waiting::default(),
+        obeyed: false,
         ready: Vec::new(),
         dropped: IdMemory::new(remember.keep_ms, remember.max),
         epoch: 0,
@@ -109,6 +111,8 @@ pub(super) struct Runner {
     pub(super) seats: Vec<Seat>,
     pub(super) seats_ever: u64,
     waiting: Waiting,
+    /// Whether something was done that was asked for, and nothing that had come was taken since.
+    obeyed: bool,
     /// Batches whose seat was removed from under them.
     pub(super) ready: Vec<Flow>,
     /// Who dropped a trace, and why, so that its late parts are dropped as well. The correlator has a memory of its own, of all decided traces: it says what
@@ -137,8 +141,10 @@ enum Next {
 impl Runner {
     fn run(mut self) {
         loop {
-            while let Ok(command) = self.commands.try_recv() {
+            // One, lest whoever asks without end keep every trace waiting.
+            if let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
+                self.obeyed = true;
             }
             match self.step() {
                 Ok(true) => continue,
@@ -149,7 +155,10 @@ impl Runner {
                 break;
             }
             match self.wait() {
-                Next::Command(command) => self.obey(command),
+                Next::Command(command) => {
+                    self.obey(command);
+                    self.obeyed = true;
+                }
                 Next::Input(Some(decided)) => self.gather(decided),
                 Next::Input(None) => self.input = None,
                 Next::GiveUp => self.abandon(),
@@ -168,15 +177,6 @@ impl Runner {
         {
             self.notice(&more);
             self.waiting.extend(more);
-        }
-    }
-
-    /// Where a new leadership begins, its journal says what was dropped before.
-    fn notice(&mut self, decided: &[Decided]) {
-        let Some(epoch) = decided.last().map(|decided| decided.receipts.epoch) else { return };
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.dropped.clear();
         }
     }
 
@@ -210,8 +210,12 @@ impl Runner {
         self.seats.iter().all(|seat| seat.has_room() || seat.id == own || passed.contains(&seat.id))
     }
 
-    /// Takes a batch through the filters that it has not passed, and out.
+    /// Takes a batch through the filters that it has not passed, and out; unless it is another host's by now, which may be a long time after it was cut.
     fn pass_on(&mut self, flow: Flow) -> Result<(), Ended> {
+        if self.leadership.is_over(flow.epoch()) {
+            self.let_go(&flow);
+            return Ok(());
+        }
         match self.seats.iter().position(|seat| !flow.passed.contains(&seat.id)) {
             None => self.finish(flow),
             Some(at) => {
@@ -222,10 +226,11 @@ impl Runner {
     }
 
     fn at_seat(&mut self, at: usize, act: impl FnOnce(&mut Seat, &Around<'_>) -> Passage) -> Passage {
-        let commands = &self.commands;
+        let (commands, leadership) = (&self.commands, &self.leadership);
         let around = Around {
             patience: &self.shared.patience,
             interrupted: &|| !commands.is_empty(),
+            is_over: &|epoch| leadership.is_over(epoch),
         };
         act(&mut self.seats[at], &around)
     }
@@ -235,6 +240,10 @@ impl Runner {
         let seat = &self.seats[at];
         match passage {
             Passage::Held => Ok(()),
+            Passage::Over(flow) => {
+                self.let_go(&flow);
+                Ok(())
+            }
             Passage::Abandoned(traces) => {
                 tracing::warn!(filter = &*seat.status.name, traces, "traces that the filter did not decide on stay in the log");
                 Ok(())
@@ -248,17 +257,27 @@ impl Runner {
         }
     }
 
-    /// Waits for whatever comes first.
+    /// Waits for whatever comes first; of what is there, for what is asked of the stage and for traces in turns.
     fn wait(&mut self) -> Next {
         let free = self.ready.is_empty() && self.is_free(&[], u64::MAX);
+        if std::mem::take(&mut self.obeyed)
+            && free
+            && let Some(input) = &mut self.input
+        {
+            match input.try_recv() {
+                Ok(decided) => return Next::Input(Some(decided)),
+                Err(TryRecvError::Disconnected) => return Next::Input(None),
+                Err(TryRecvError::Empty) => {}
+            }
+        }
         let offers = self.seats.iter().filter_map(|seat| Some((seat, seat.waiting()?)));
         let next = offers.filter(|(seat, (passed, _))| self.is_free(passed, seat.id)).map(|(seat, (_, at))| (at, seat.takes())).min();
         let (patience, commands, input) = (&self.shared.patience, &mut self.commands, self.input.as_mut().filter(|_| free));
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                Some(command) = commands.recv() => Next::Command(command),
                 () = in_vain(patience, next), if next.is_some() => Next::GiveUp,
+                Some(command) = commands.recv() => Next::Command(command),
                 () = sleep_until(next), if next.is_some() => Next::Again,
                 decided = receive(input), if input.is_some() => Next::Input(decided),
                 else => Next::Input(None),

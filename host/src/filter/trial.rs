@@ -212,10 +212,10 @@ impl Trial {
         (Some(decided), Some(Trial { reason, ..Trial::of(waiting, pieces) }))
     }
 
-    /// Whether both can be one: nothing has come of either yet, and they have passed the same filters.
+    /// Whether both can be one: nothing has come of either yet, they have passed the same filters, and one is no other host's while the other is ours.
     pub fn joins(&self, other: &Trial) -> bool {
         let untouched = |trial: &Trial| trial.answers.is_empty() && trial.failed.is_empty();
-        untouched(self) && untouched(other) && self.flow.passed == other.flow.passed
+        untouched(self) && untouched(other) && self.flow.passed == other.flow.passed && self.flow.epoch() == other.flow.epoch()
     }
 
     /// Both as one, if they [join](Trial::joins).

@@ -1,6 +1,10 @@
 //! Stages that answer what a test wants.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::Semaphore;
 
 use crate::api::{Answer, CorrelatorSummary, ExportersSummary, FiltersSummary, InputSummary, Pipeline, PluginsSummary};
 use crate::batch::Numbers;
@@ -24,14 +28,27 @@ pub(super) struct Fake {
     pub(super) filters: Option<Vec<FilterSummary>>,
     /// It never answers.
     pub(super) stuck: bool,
+    /// Copies of the open trace that were asked for.
+    pub(super) copies: Arc<AtomicUsize>,
+    /// Reports that were asked for.
+    pub(super) reports: Arc<AtomicUsize>,
+    /// Reports that may be given; `None`: all.
+    pub(super) may_report: Option<Arc<Semaphore>>,
 }
 
 impl Pipeline for Fake {
-    fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>> {
+    fn is_open(&self, id: TraceId) -> Answer<'_, bool> {
         Box::pin(async move {
             if self.stuck {
                 std::future::pending::<()>().await;
             }
+            self.open.as_ref().is_some_and(|trace| trace.id == id)
+        })
+    }
+
+    fn open_trace(&self, id: TraceId) -> Answer<'_, Option<Trace>> {
+        Box::pin(async move {
+            self.copies.fetch_add(1, Ordering::Relaxed);
             self.open.clone().filter(|trace| trace.id == id)
         })
     }
@@ -41,6 +58,10 @@ impl Pipeline for Fake {
         Box::pin(async move {
             if self.stuck {
                 std::future::pending::<()>().await;
+            }
+            self.reports.fetch_add(1, Ordering::Relaxed);
+            if let Some(may_report) = &self.may_report {
+                may_report.acquire().await.expect("it is never closed").forget();
             }
             self.report.clone().filter(|_| plugin == "stats").transpose()
         })

@@ -1,5 +1,6 @@
 //! Clients that are slow, broken, or mean harm.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -183,4 +184,35 @@ async fn a_malformed_query_is_a_400_that_names_what_it_is_about() {
     }
     let many = "limit=1&".repeat(900);
     assert_eq!(get(&state, &format!("/trace/list?{many}")).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn an_open_trace_is_copied_only_when_it_is_its_turn() {
+    let (copies, open) = (Arc::<AtomicUsize>::default(), sample::documented());
+    let id = open.id.to_string();
+    let fake = Fake {
+        open: Some(open),
+        copies: Arc::clone(&copies),
+        filters: Some(Vec::new()),
+        ..Fake::default()
+    };
+    let api = Api::new(state(Arc::new(Store::new(Limits::default())), fake), Duration::from_millis(20));
+    let turns = Arc::clone(&api.rendering).acquire_many_owned(crate::api::MAX_RENDERING as u32).await.unwrap();
+    let router = routes(api);
+    let ask = async |path: String| {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body: Json = serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
+        (status, body["error"].clone())
+    };
+    let busy = json!("too many answers are being put together, none was done within 20ms");
+    assert_eq!(ask(format!("/trace/{id}")).await, (StatusCode::SERVICE_UNAVAILABLE, busy));
+    // Neither needs a turn.
+    assert_eq!(ask(format!("/trace/{id}/decision")).await, (StatusCode::NOT_FOUND, json!("trace not decided yet")));
+    assert_eq!(ask("/trace/another".to_owned()).await, (StatusCode::NOT_FOUND, json!("trace not found")));
+    assert_eq!(copies.load(Ordering::Relaxed), 0);
+    drop(turns);
+    assert_eq!(ask(format!("/trace/{id}")).await, (StatusCode::OK, Json::Null));
+    assert_eq!(copies.load(Ordering::Relaxed), 1);
 }

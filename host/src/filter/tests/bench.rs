@@ -96,6 +96,7 @@ impl Resident for Fake {
     }
 
     fn report(&mut self) -> Result<Option<String>, String> {
+        self.notes.add("reported");
         Ok(Some("{}".to_owned()))
     }
 

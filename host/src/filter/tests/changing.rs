@@ -2,6 +2,7 @@
 
 use super::bench::Notes;
 use super::*;
+use crate::filter::Filter;
 
 fn failing() -> Fake {
     Fake::new(|_| Err("it trapped".to_owned()))
@@ -161,4 +162,37 @@ async fn a_filter_does_not_wait_for_ever_to_take_over_and_does_not_afterwards() 
     bench.give(all(&["b"])).await;
     assert!(bench.kept().await.batch.traces()[0].sampling.is_some(), "the old one decides");
     assert_eq!(bench.filter("f").swaps, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_go_on_between_two_reports_however_many_are_asked_for() {
+    let (notes, (release, released)) = (Notes::default(), std::sync::mpsc::channel::<()>());
+    let mut busy = true;
+    let fake = Fake::new(move |batch| {
+        if std::mem::take(&mut busy) {
+            released.recv().unwrap();
+        }
+        passing().decide(batch)
+    });
+    let mut bench = Bench::new(vec![fake.noting(&notes).called("f")]);
+    bench.give(all(&["a"])).await;
+    bench.until("f", |filter| filter.calls == 1).await;
+    bench.give(all(&["b"])).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let handle = bench.handle.clone();
+        clients.spawn(async move {
+            loop {
+                drop(handle.report("f").await);
+            }
+        });
+    }
+    let commands = bench.handle.commands.clone();
+    bench.until("f", |_| commands.max_capacity() - commands.capacity() >= 8).await;
+    release.send(()).unwrap();
+    assert_eq!([bench.kept_ids().await, bench.kept_ids().await], [["a"], ["b"]]);
+    drop(clients);
+    let notes = notes.taken();
+    // One before it is taken, one before it is decided on.
+    assert!(notes.iter().position(|note| note == "asked b").unwrap() <= 3, "{notes:?}");
 }

@@ -121,6 +121,19 @@ fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
 
+/// Whether a connection is of no use any more: it has ended, or its server is not the one to ask as things are. A server that has become a replica keeps the
+/// connections that it has, and only a new one finds its way to the server that has taken its place.
+pub(super) fn is_of_no_use(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error() || is_answered(error, &["READONLY", "MASTERDOWN", "LOADING"])
+}
+
+/// Whether Redis answered with one of these codes: to the command, or to one of a pipeline or a transaction. The text of an error need not tell: there, codes
+/// that the library knows go by names of its own.
+pub(super) fn is_answered(error: &RedisError, codes: &[&str]) -> bool {
+    let answers = error.clone().into_server_errors();
+    answers.is_some_and(|answers| answers.iter().any(|(_, answer)| codes.contains(&answer.code())))
+}
+
 /// For people, and to tell other readers from ourselves; a user who may not do this reads all the same.
 pub(super) async fn name(connection: &mut MultiplexedConnection) -> RedisResult<()> {
     let named: RedisResult<()> = redis::cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME).query_async(connection).await;

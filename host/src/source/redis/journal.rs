@@ -2,7 +2,7 @@
 //!
 //! A decision is written in the step that acknowledges its entries (`fence`): nine bytes (`source/recalled.rs`), appended to the key of the minute in which
 //! it was made, by the clock of Redis. Whoever takes the lead reads it before anything else. While somebody leads, minutes are removed when stream time has
-//! passed them by as long as late spans are waited for, and before that when there are too many bytes; without a leader they end by themselves.
+//! passed them by as long as late spans are waited for, and before that when newer ones hold as much as there may be; without a leader they end by themselves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -125,12 +125,15 @@ pub(super) async fn look_after(shared: &Shared, connection: &mut MultiplexedConn
 
 /// The first minute that stays, and the bytes of those that do. `minutes` come with their bytes, the oldest first; all that comes before `read_ms`, by the
 /// clock of Redis, has been read.
+///
+/// A minute goes when those after it hold as many decisions as may be remembered. So the oldest that stays reaches beyond the bound, mostly; were it to go whole,
+/// a busy minute would take all that is remembered with it.
 fn cut(minutes: impl DoubleEndedIterator<Item = (u64, u64)>, read_ms: u64, bounds: &JournalBounds) -> (u64, u64) {
     let bytes_max = (bounds.max as u64).saturating_mul(DECISION_BYTES as u64);
     let needed = |minute: u64| minute.saturating_add(1).saturating_mul(MINUTE_MS).saturating_add(bounds.keep_ms) >= read_ms;
     let (mut first, mut bytes) = (u64::MAX, 0);
     for (number, (minute, length)) in minutes.rev().enumerate() {
-        if number >= MINUTES_MAX || bytes + length > bytes_max || !needed(minute) {
+        if number >= MINUTES_MAX || bytes >= bytes_max || !needed(minute) {
             break;
         }
         (first, bytes) = (minute, bytes + length);
@@ -160,8 +163,16 @@ mod tests {
     #[test]
     fn the_oldest_go_when_there_are_too_many_bytes_or_minutes() {
         assert_eq!(kept(&[(100, 400), (101, 500), (102, 400)], 0), (101, 900));
+        assert_eq!(kept(&[(100, 400), (101, 500), (102, 399)], 0), (100, 1_299), "a part of the oldest may still be remembered");
         let many: Vec<(u64, u64)> = (0..5_000).map(|minute| (minute, 0)).collect();
         assert_eq!(kept(&many, 0), (3_000, 0));
+    }
+
+    #[test]
+    fn a_minute_that_is_too_large_alone_stays_until_others_take_its_place() {
+        assert_eq!(kept(&[(100, 400), (101, 5_000)], 0), (101, 5_000));
+        assert_eq!(kept(&[(101, 5_000), (102, 9)], 0), (101, 5_009));
+        assert_eq!(kept(&[(101, 5_000), (102, 900)], 0), (102, 900));
     }
 
     #[test]

@@ -125,8 +125,9 @@ impl Lease {
         self.0.borrow().epoch
     }
 
-    /// Waits until we lead, and says by which leadership: the same as before if nobody else has led meanwhile.
-    pub async fn acquire(&self, shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<Term> {
+    /// Waits until we lead, and says by which leadership: the same as before if nobody else has led meanwhile. `stands_by` is called whenever Redis has
+    /// said that somebody else has the lease.
+    pub async fn acquire(&self, shared: &Shared, connection: &mut MultiplexedConnection, mut stands_by: impl FnMut()) -> RedisResult<Term> {
         if let Some(term) = self.term()
             && self.keep(shared, connection).await?
         {
@@ -144,6 +145,7 @@ impl Lease {
             if taken == 1 {
                 return Ok(self.begin(shared, &token, sent));
             }
+            stands_by();
             if !std::mem::replace(&mut told, true) {
                 tracing::info!(
                     group = shared.group,
@@ -230,16 +232,28 @@ impl Lease {
         self.0.borrow().kept.is_some_and(|kept| kept.elapsed() < LASTS - MARGIN)
     }
 
-    fn lose(&self, shared: &Shared, term: &Term, leader: &str) {
-        let lost = self.0.send_if_modified(|state| {
-            let lost = state.is(term);
-            if lost {
+    /// Ends a leadership of ours, of which nothing is to count any more. The lease stays ours, and is to be acquired again, by another token.
+    pub fn begin_anew(&self, shared: &Shared, term: &Term) {
+        self.end(shared, term);
+    }
+
+    /// False if it had ended already.
+    fn end(&self, shared: &Shared, term: &Term) -> bool {
+        let ended = self.0.send_if_modified(|state| {
+            let ends = state.is(term);
+            if ends {
                 (state.token, state.kept, state.epoch) = (None, None, state.epoch + 1);
             }
-            lost
+            ends
         });
-        if lost {
+        if ended {
             shared.status.leadership.begin(self.epoch());
+        }
+        ended
+    }
+
+    fn lose(&self, shared: &Shared, term: &Term, leader: &str) {
+        if self.end(shared, term) {
             tracing::warn!(
                 group = shared.group,
                 leader,

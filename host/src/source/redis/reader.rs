@@ -162,7 +162,8 @@ async fn try_session(
 ) -> Result<std::convert::Infallible, SessionEnd> {
     connect::name(&mut connection).await?;
     // Two that read would split every trace between them.
-    let term = shared.lease.acquire(shared, &mut connection).await?;
+    // Standing by is what a connection is good for: the next one that is lost is the first again, or a take-over would wait for the pause after all of them.
+    let term = shared.lease.acquire(shared, &mut connection, || pause.reset()).await?;
     let made_from = group::ensure(shared, &mut connection).await?;
     if progress.epoch != Some(term.epoch) {
         let beginning = journal::recall(shared, &mut connection, term.epoch).await?;
@@ -176,7 +177,19 @@ async fn try_session(
     } else {
         // A server that knows less than the one before gives again what it has given, by ids that may be lower.
         let delivered = group::delivered_up_to(shared, &mut connection).await?;
-        progress.last = progress.last.map(|last| last.min(delivered));
+        if let Some(last) = progress.last.filter(|last| delivered < *last && made_from.is_none()) {
+            // It may also give ids again that stood for others, which are held: acknowledging one of those would acknowledge one that nobody has yet. So nothing
+            // is held any more, before anything of it is read. Where what is not read yet is later than all that is held, there is no such id.
+            if group::next_ms(shared, &mut connection, delivered).await? <= last.ms {
+                tracing::warn!(
+                    %delivered, read = %last,
+                    "Redis has forgotten entries that were read, and may give their ids to others; what is held is dropped, and what is pending is read again"
+                );
+                shared.lease.begin_anew(shared, &term);
+                return Err(SessionEnd::Lost);
+            }
+            progress.last = Some(delivered);
+        }
     }
     if made_from.is_some() {
         // Of a group that is new, we have been given nothing.

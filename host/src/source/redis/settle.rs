@@ -11,7 +11,7 @@ use redis::{RedisError, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Shared;
+use super::{Shared, connect};
 use super::dead::{self, GivenUp};
 use super::fence::{self, Fenced};
 use super::journal::Lines;
@@ -104,10 +104,8 @@ fn read_again(shared: &Shared, epoch: u32) {
 
 /// Whether Redis would refuse every other dead letter for the same reason.
 fn concerns_all(error: &RedisError) -> bool {
-    // In a transaction the answer stands inside another error.
-    let told = error.to_string();
     let reasons = ["OOM", "READONLY", "NOPERM", "NOAUTH", "LOADING", "MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"];
-    error.is_io_error() || error.is_unrecoverable_error() || reasons.iter().any(|reason| told.contains(reason))
+    error.is_io_error() || error.is_unrecoverable_error() || connect::is_answered(error, &reasons)
 }
 
 struct Link<'a> {
@@ -201,7 +199,7 @@ impl Link<'_> {
             let told = format!("dead letters are refused: {told}");
             self.shared.status.set_error(told.clone());
             self.refusal = Some(told);
-            if error.is_io_error() || error.is_unrecoverable_error() {
+            if connect::is_of_no_use(&error) {
                 self.connection = None;
             }
             if next.is_unsure() {

@@ -2,6 +2,7 @@
 
 mod burying;
 mod cost;
+mod demoting;
 mod fencing;
 mod forgetting;
 mod journalling;
@@ -69,7 +70,7 @@ impl Host {
 
     /// Takes the lead; fails if that is not free.
     async fn lead(&mut self) -> Term {
-        let term = self.shared.lease.acquire(&self.shared, &mut self.connection);
+        let term = self.shared.lease.acquire(&self.shared, &mut self.connection, || ());
         tokio::time::timeout(std::time::Duration::from_secs(20), term).await.expect("the lead is free").unwrap()
     }
 

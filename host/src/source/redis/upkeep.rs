@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::lease::KEEP_EVERY;
 use super::reply::{EntryId, items, time_ms};
 use super::safety::Safety;
-use super::{Shared, group, journal};
+use super::{Shared, connect, group, journal};
 
 /// Between two looks at the group.
 const EVERY: Duration = Duration::from_secs(5);
@@ -115,7 +115,7 @@ impl Refused {
                 self.0.remove(without);
                 Ok(Some(value))
             }
-            Err(error) if error.is_io_error() || error.is_unrecoverable_error() => Err(error),
+            Err(error) if connect::is_of_no_use(&error) => Err(error),
             Err(error) => {
                 if self.0.insert(without) {
                     tracing::warn!(

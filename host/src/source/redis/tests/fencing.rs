@@ -21,7 +21,8 @@ async fn a_lease_that_ended_while_nobody_else_led_is_taken_again_by_the_same_tok
     assert_eq!(a.run::<String>(&format!("GET {}", a.shared.keys.lease)).await, *first.token);
     assert_eq!(a.shared.status.snapshot().role_changes, 1);
     // It is held again: nobody else gets it.
-    let waiting = tokio::time::timeout(std::time::Duration::from_millis(300), b.shared.lease.acquire(&b.shared, &mut b.connection)).await;
+    let waiting =
+        tokio::time::timeout(std::time::Duration::from_millis(300), b.shared.lease.acquire(&b.shared, &mut b.connection, || ())).await;
     assert!(waiting.is_err());
     let status = b.shared.status.snapshot();
     assert_eq!((status.role, status.leader.as_deref()), (Some(Role::Standby), Some("meshtrace-a")));
@@ -36,7 +37,7 @@ async fn a_lease_lasts_no_longer_than_a_lease_does_whatever_the_clock_was_set_to
     for lasting in ["PEXPIRE LEASE 3600000", "PERSIST LEASE"] {
         a.run::<()>(&lasting.replace("LEASE", &lease)).await;
         let waiting =
-            tokio::time::timeout(std::time::Duration::from_millis(300), b.shared.lease.acquire(&b.shared, &mut b.connection)).await;
+            tokio::time::timeout(std::time::Duration::from_millis(300), b.shared.lease.acquire(&b.shared, &mut b.connection, || ())).await;
         assert!(waiting.is_err(), "it is still another one's");
         let left_ms: i64 = a.run(&format!("PTTL {lease}")).await;
         assert!((1..=4_000).contains(&left_ms), "{left_ms}");

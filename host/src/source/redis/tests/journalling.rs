@@ -103,23 +103,43 @@ async fn what_is_journalled_after_all_keys_were_removed_can_be_read_by_those_who
 }
 
 #[tokio::test]
+async fn a_minute_with_more_decisions_than_may_be_remembered_empties_no_journal() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let term = host.lead().await;
+    let busy: Vec<u64> = (0..25).collect();
+    host.settle(&term, &[], &lines(&[99], false, 100 * MINUTE_MS)).await;
+    host.settle(&term, &[], &lines(&busy, false, 101 * MINUTE_MS)).await;
+    for later in [None, Some(102)] {
+        if let Some(minute) = later {
+            host.settle(&term, &[], &lines(&[30], false, minute * MINUTE_MS)).await;
+        }
+        journal::look_after(&host.shared, &mut host.connection).await.unwrap();
+        let found = journal::recall(&host.shared, &mut host.connection, 1).await.unwrap();
+        let ids: Vec<u64> = found.decided.iter().flat_map(|minute| minute.decisions().map(|decision| decision.id_hash)).collect();
+        let all: Vec<u64> = busy.iter().copied().chain(later.map(|_| 30)).collect();
+        assert_eq!(ids, all[all.len() - 10..], "the ten newest");
+    }
+}
+
+#[tokio::test]
 async fn minutes_that_are_over_or_too_many_are_removed_and_the_others_kept_from_ending() {
     let server = Server::start();
     let mut host = Host::on(&server, "a").await;
     let term = host.lead().await;
-    for minute in [100, 101, 102, 103] {
+    for minute in [99, 100, 101, 102, 103] {
         host.settle(&term, &[], &lines(&[1, 2, 3, 4], false, minute * MINUTE_MS)).await;
     }
     let kept = host.shared.keys.minute(103);
     host.run::<()>(&format!("PEXPIRE {kept} 1000")).await;
     let bytes = journal::look_after(&host.shared, &mut host.connection).await.unwrap();
-    assert_eq!(bytes, 72, "ten decisions are the most, and the oldest minutes that make it more are gone");
+    assert_eq!(bytes, 108, "there may be ten decisions, and minutes behind those that have them are gone");
     let lasts_ms: u64 = host.run(&format!("PTTL {kept}")).await;
     assert!(lasts_ms > 600_000, "{lasts_ms}");
     // The clock of Redis was set two hours ahead: no time has passed for that.
     host.shared.read_ms.store(104 * MINUTE_MS, Ordering::Relaxed);
     host.shared.ahead_ms.store(-120 * MINUTE_MS as i64, Ordering::Relaxed);
-    assert_eq!(journal::look_after(&host.shared, &mut host.connection).await.unwrap(), 72);
+    assert_eq!(journal::look_after(&host.shared, &mut host.connection).await.unwrap(), 108);
     host.shared.ahead_ms.store(0, Ordering::Relaxed);
     // Kept for ten minutes of stream time behind the end of minute 102.
     host.shared.read_ms.store(113 * MINUTE_MS + 1, Ordering::Relaxed);

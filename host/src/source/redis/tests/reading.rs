@@ -1,5 +1,7 @@
 //! The loop that reads, on a Redis that changes under it.
 
+use std::sync::atomic::Ordering;
+
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -8,7 +10,7 @@ use super::super::pace::Pace;
 use super::super::reader;
 use super::super::recover::{self, Recovery, Whose};
 use super::*;
-use crate::source::{Batch, Beginning};
+use crate::source::{Batch, Beginning, SourceState};
 
 /// The loop of one host, which ends with this value.
 struct Reading {
@@ -32,22 +34,26 @@ impl Reading {
         batch.expect("something is handed on").expect("it reads until it is told to stop")
     }
 
+    /// What is looked for, of the first batch that has it. There is always another batch, so that may not be waited for without end.
+    async fn find<T>(&mut self, look: impl Fn(Batch) -> Option<T>) -> T {
+        let finding = async {
+            loop {
+                if let Some(found) = look(self.batch().await) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), finding).await.expect("it is handed on")
+    }
+
     /// The ids of the next batch that has entries.
     async fn entries(&mut self) -> Vec<String> {
-        loop {
-            let ids: Vec<String> = self.batch().await.drain().map(|entry| entry.receipt.to_string()).collect();
-            if !ids.is_empty() {
-                return ids;
-            }
-        }
+        let ids = |mut batch: Batch| batch.drain().map(|entry| entry.receipt.to_string()).collect::<Vec<_>>();
+        self.find(|batch| Some(ids(batch)).filter(|ids| !ids.is_empty())).await
     }
 
     async fn beginning(&mut self) -> Beginning {
-        loop {
-            if let Some(beginning) = self.batch().await.beginning {
-                return *beginning;
-            }
-        }
+        self.find(|batch| batch.beginning.map(|beginning| *beginning)).await
     }
 }
 
@@ -117,4 +123,58 @@ async fn a_lead_that_is_lost_while_nobody_is_connected_ends_what_was_read_under_
     assert!(!host.keep().await);
     let beginning = reading.beginning().await;
     assert_eq!((beginning.epoch, beginning.id_key, beginning.epoch > led), (host.shared.lease.epoch(), None, true));
+}
+
+#[tokio::test]
+async fn a_standby_that_has_lost_connections_is_there_when_the_lead_becomes_free() {
+    let server = Server::start();
+    let (mut other, host) = (Host::on(&server, "b").await, Host::on(&server, "a").await);
+    let lease = host.shared.keys.lease.clone();
+    // As long as a lease lasts that nobody keeps alive any more. A pause after many failures is longer.
+    let hold = format!("SET {lease} 9:meshtrace-b PX 4000");
+    other.run::<()>(&hold).await;
+    let mut reading = Reading::of(&host);
+    let status = &host.shared.status;
+    let is_standby = || status.snapshot().state == SourceState::StandingBy;
+    eventually("it stands by", async || is_standby()).await;
+    for blip in 1..=8 {
+        at_once(&mut other, &[&hold]).await;
+        eventually("its connection is cut", async || status.disconnects.load(Ordering::Relaxed) == blip).await;
+        eventually("it stands by again", async || is_standby()).await;
+        assert!(other.run::<bool>(&format!("EXISTS {lease}")).await, "not before the lease had ended, after {blip} blips");
+    }
+    assert_eq!(reading.beginning().await.epoch, 1, "it takes over");
+}
+
+#[tokio::test]
+async fn an_id_that_is_given_to_another_entry_is_not_acknowledged_by_whoever_had_it_before() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let mut reading = Reading::of(&host);
+    let led = reading.beginning().await.epoch;
+    host.run::<()>("XADD mesh:trace 100-1 key value").await;
+    assert_eq!(reading.entries().await, ["100-1"]);
+    let former = host.shared.lease.term().unwrap();
+    // A replica takes its place that had got nothing of that, and whose clock is behind.
+    at_once(&mut host, &["DEL mesh:trace", "XADD mesh:trace 100-1 another value", "XGROUP CREATE mesh:trace g 0"]).await;
+    assert!(reading.beginning().await.epoch > led, "what was read before is dropped first");
+    assert_eq!(reading.entries().await, ["100-1"]);
+    let held = [EntryId { ms: 100, seq: 1 }.receipt()];
+    assert_eq!((host.settle(&former, &held, &Lines::default()).await, host.pending().await), (Fenced::Refused, 1));
+    let term = host.shared.lease.term().unwrap();
+    assert_eq!((host.settle(&term, &held, &Lines::default()).await, host.pending().await), (Fenced::Done(true), 0));
+}
+
+#[tokio::test]
+async fn what_redis_has_forgotten_stays_held_where_nothing_can_have_its_id() {
+    let server = Server::start();
+    let mut host = Host::on(&server, "a").await;
+    let mut reading = Reading::of(&host);
+    let led = reading.beginning().await.epoch;
+    host.run::<()>("XADD mesh:trace 100-1 key value").await;
+    assert_eq!(reading.entries().await, ["100-1"]);
+    at_once(&mut host, &["XDEL mesh:trace 100-1", "XGROUP SETID mesh:trace g 0"]).await;
+    let next: String = host.run("XADD mesh:trace * key value").await;
+    assert_eq!(reading.entries().await, [next]);
+    assert_eq!(host.shared.lease.epoch(), led);
 }
