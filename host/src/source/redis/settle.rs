@@ -11,11 +11,11 @@ use redis::{RedisError, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Shared, connect};
 use super::dead::{self, GivenUp};
 use super::fence::{self, Fenced};
 use super::journal::Lines;
 use super::lease::Term;
+use super::{Shared, connect};
 use crate::source::{Fate, Settlement};
 use refused::Refused;
 
