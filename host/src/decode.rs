@@ -12,10 +12,10 @@ mod draft;
 mod fields;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
+mod keys;
 mod reject;
 mod resources;
 mod retry;
-mod shapes;
 mod text;
 
 pub use account::{Fields, accounts, missing, trace_of};
@@ -26,12 +26,14 @@ pub use retry::{RETRY_FIELD, Retry};
 
 use std::borrow::Cow;
 
-use crate::model::{Attribute, Attributes, NameTable, Packer, Span, SpanDuration, SpanId, SpanState, Status, TraceId, UnixNanos, Value};
+use smallvec::SmallVec;
+
+use crate::model::{Attributes, NameTable, Packer, Span, SpanDuration, SpanId, SpanState, Status, TraceId, UnixNanos, Value};
 use crate::source::Entry;
-use draft::{Draft, Kept, KeptKey, Times};
+use draft::{Draft, Kept, KeptKey, Times, USUAL_ATTRIBUTES};
 use fields::{AgentPart, Field, Typed};
+use keys::{Keys, Known};
 use resources::ResourceTable;
-use shapes::{Known, Place, Shapes};
 use text::{is_none, readable};
 
 /// The largest entry, in bytes of keys and values (but for [`RETRY_FIELD`]), that becomes a span; a larger one is a dead letter, whole.
@@ -51,11 +53,11 @@ pub struct Event {
     pub retry: Option<Retry>,
 }
 
-/// Turns entries into events, remembering texts, agents and orders of fields that repeat.
+/// Turns entries into events, remembering keys, texts and agents that repeat.
 #[derive(Debug, Default)]
 pub struct Decoder {
     names: NameTable,
-    shapes: Shapes,
+    keys: Keys,
     resources: ResourceTable,
     packer: Packer,
     unreadable_values: u64,
@@ -77,7 +79,7 @@ impl Decoder {
         if count > MAX_FIELDS {
             return Err(Reject::TooManyFields(count));
         }
-        self.decode_fields(entry.fields())
+        self.decode_fields(entry)
     }
 
     /// Values so far that were of another form than their field wants (a time that is no number, say). Each was kept as an attribute.
@@ -85,30 +87,26 @@ impl Decoder {
         self.unreadable_values
     }
 
-    fn decode_fields<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Event, Reject> {
-        let (mut draft, mut place) = (Draft::default(), Some(Place::default()));
-        draft.place = place;
-        for (key, value) in fields {
-            let step = place.and_then(|from| self.shapes.step(from, key, &mut self.names));
-            place = step.map(|(place, _)| place);
-            let known = step.map_or_else(|| Known { field: Field::of(key), name: None }, |(_, known)| known);
-            self.take_field(&mut draft, known, key, readable(value));
+    fn decode_fields(&mut self, entry: &Entry<'_>) -> Result<Event, Reject> {
+        let mut draft = Draft::default();
+        let generation = self.keys.generation();
+        for (key, value, text) in entry.texts() {
+            let known = self.keys.of(key, &mut self.names);
+            self.take_field(&mut draft, known, key, text.map_or_else(|| readable(value), Cow::Borrowed));
         }
-        draft.place = draft.place.and(place);
+        draft.ranked = self.keys.generation() == generation;
         self.finish(&mut draft)
     }
 
-    fn take_field<'a>(&mut self, draft: &mut Draft<'a>, Known { field, name }: Known, key: &'a [u8], value: Cow<'a, str>) {
+    fn take_field<'a>(&mut self, draft: &mut Draft<'a>, Known { field, name, rank }: Known, key: &'a [u8], value: Cow<'a, str>) {
         let slot = match field {
             Field::StartTime | Field::EndTime | Field::Timestamp | Field::Duration | Field::Success => {
                 return self.take_number(draft, field, key, value);
             }
             Field::Other(typed) | Field::Exact(typed, _) => {
                 let key = name.map_or_else(|| self.key(readable(field.attribute_key(key).unwrap_or_default())), KeptKey::Name);
-                return draft.attributes.push(Kept {
-                    key,
-                    value: attribute_value(typed, value),
-                });
+                let value = attribute_value(typed, value);
+                return draft.attributes.push(Kept { key, rank, value });
             }
             Field::Retry => {
                 draft.retry = Some(Retry::of(&value));
@@ -137,10 +135,12 @@ impl Decoder {
 
     /// Keeps what has a field of its own, and does not fit into it.
     fn keep<'a>(&mut self, draft: &mut Draft<'a>, key: Cow<'a, str>, value: Cow<'a, str>) {
-        // These attributes come of what the values say, not of the keys alone.
-        draft.place = None;
         let key = self.key(key);
-        draft.attributes.push(Kept { key, value: Value::Text(value) });
+        draft.attributes.push(Kept {
+            key,
+            rank: None,
+            value: Value::Text(value),
+        });
     }
 
     fn key<'a>(&mut self, text: Cow<'a, str>) -> KeptKey<'a> {
@@ -185,20 +185,21 @@ impl Decoder {
         }
     }
 
-    /// The attributes that have been gathered. Where only fields have become attributes, that order of fields tells theirs.
+    /// The attributes that have been gathered.
     fn attributes(&mut self, draft: &Draft<'_>) -> Attributes {
         let gathered = &draft.attributes;
-        if let Some(order) = draft.place.and_then(|end| self.shapes.order(end)).filter(|order| order.len() == gathered.len()) {
-            order.iter().filter_map(|at| gathered.get(usize::from(*at))).for_each(|kept| self.packer.push(kept.view()));
-            return self.packer.finish();
+        let rank = |kept: &Kept<'_>| kept.rank.filter(|_| draft.ranked);
+        let ranked = gathered.iter().zip(0_u16..).map(|(kept, at)| Some((rank(kept)?, at)));
+        let Some(mut order) = ranked.collect::<Option<SmallVec<[(u16, u16); USUAL_ATTRIBUTES]>>>() else {
+            return Attributes::of(gathered.iter().map(Kept::view).collect());
+        };
+        order.sort_unstable();
+        let in_order = || order.iter().filter_map(|(_, at)| gathered.get(usize::from(*at))).map(Kept::view);
+        if in_order().zip(in_order().skip(1)).any(|(one, next)| one.key == next.key) {
+            return Attributes::of(in_order().collect());
         }
-        let mut order: Vec<(usize, Attribute<'_>)> = gathered.iter().map(Kept::view).enumerate().collect();
-        order.sort_by_key(|(_, attribute)| attribute.key.as_str());
-        let each_once = order.windows(2).all(|pair| pair[0].1.key != pair[1].1.key);
-        if let Some(end) = draft.place.filter(|_| each_once) {
-            self.shapes.learn_order(end, &order.iter().map(|(at, _)| *at).collect::<Vec<usize>>());
-        }
-        Attributes::of(order.into_iter().map(|(_, attribute)| attribute).collect())
+        in_order().for_each(|attribute| self.packer.push(attribute));
+        self.packer.finish()
     }
 
     fn finish(&mut self, draft: &mut Draft<'_>) -> Result<Event, Reject> {

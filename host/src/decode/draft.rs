@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::shapes::Place;
 use super::{Retry, resources};
 use crate::model::{Attribute, Key, Name, SpanDuration, SpanState, Status, UnixNanos, Value};
 
 /// Attributes that an entry may have before they need memory of their own: agents send six to twelve.
-const USUAL_ATTRIBUTES: usize = 16;
+pub(super) const USUAL_ATTRIBUTES: usize = 16;
 
 /// What has been gathered of an entry.
 #[derive(Default)]
@@ -30,14 +29,16 @@ pub(super) struct Draft<'a> {
     pub status: Reading<'a, Status>,
     pub agent: resources::AgentFields<'a>,
     pub attributes: SmallVec<[Kept<'a>; USUAL_ATTRIBUTES]>,
-    /// Where in [`super::shapes::Shapes`] its fields have led, if just they have become attributes.
-    pub place: Option<Place>,
+    /// Whether their ranks are all of one order: no key was learned meanwhile.
+    pub ranked: bool,
     pub retry: Option<Retry>,
 }
 
 /// An attribute that has been gathered.
 pub(super) struct Kept<'a> {
     pub key: KeptKey<'a>,
+    /// As [`super::keys::Known`] has it.
+    pub rank: Option<u16>,
     pub value: Value<Cow<'a, str>>,
 }
 

@@ -61,7 +61,10 @@ impl From<Key<'_>> for Text {
 
 impl PartialEq for Key<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        match (self, other) {
+            (Key::Name(one), Key::Name(other)) => one == other,
+            _ => self.as_str() == other.as_str(),
+        }
     }
 }
 impl fmt::Debug for Key<'_> {
