@@ -12,13 +12,12 @@ mod stage;
 
 pub use stage::{Correlate, Counters, Handle, Question, Summary, run};
 
-use std::collections::HashMap;
-
 use ahash::RandomState;
+use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::budget::Share;
-use crate::decode::Event;
+use crate::decode::{Event, Retry};
 use crate::model::{Decision, IdHasher, Receipt, Receipts, Trace, TraceId};
 use crate::source::Beginning;
 use memory::Remembered;
@@ -95,8 +94,10 @@ impl Decided {
 #[derive(Debug)]
 pub struct Correlator {
     rules: Rules,
-    by_id: HashMap<TraceId, usize, RandomState>,
     open: Slab<OpenTrace>,
+    /// Slots by trace id, which is with the trace alone.
+    by_id: HashTable<u32>,
+    table_hasher: RandomState,
     schedule: Schedule,
     hasher: IdHasher,
     remembered: Remembered,
@@ -118,8 +119,9 @@ impl Correlator {
         let remembered = Remembered::new(rules.remember_ms, rules.max_remembered);
         Correlator {
             rules,
-            by_id: HashMap::default(),
             open: Slab::new(),
+            by_id: HashTable::new(),
+            table_hasher: RandomState::new(),
             schedule: Schedule::default(),
             hasher: IdHasher::random(),
             remembered,
@@ -133,7 +135,7 @@ impl Correlator {
 
     /// Begins anew, without open traces, at stream time 0: all entries that are not settled come again, whatever their time.
     pub fn begin(&mut self, beginning: Beginning) {
-        self.by_id = HashMap::default();
+        self.by_id = HashTable::new();
         self.open = Slab::new();
         self.schedule = Schedule::default();
         (self.open_bytes, self.open_spans, self.watermark_ms, self.oldest) = (0, 0, 0, (None, 0));
@@ -157,16 +159,7 @@ impl Correlator {
     /// what is open of it goes along. Only what the same retry brings after that leaves in late parts, as with any trace that is too large.
     pub fn add(&mut self, event: Event, receipt: Receipt, at_ms: u64, decided: &mut Vec<Decided>) {
         let Event { trace, span, retry } = event;
-        let slot = match self.by_id.get(&trace) {
-            Some(slot) => *slot,
-            None => {
-                let id_hash = self.hasher.hash(&trace);
-                let next = self.remembered.next(id_hash, retry);
-                let slot = self.open.insert(OpenTrace::new(trace.clone(), id_hash, next, at_ms));
-                self.by_id.insert(trace, slot);
-                slot
-            }
-        };
+        let slot = self.slot_of(&trace).unwrap_or_else(|| self.begin_trace(trace, retry, at_ms));
         let Some(open) = self.open.get_mut(slot) else { return };
         if retry.is_some() {
             open.part = open.part.min(self.remembered.next(open.id_hash, retry).part);
@@ -214,7 +207,7 @@ impl Correlator {
 
     /// The open trace with this id, as far as it has come: a copy.
     pub fn open_trace(&self, id: &TraceId) -> Option<Trace> {
-        let open = self.open.get(*self.by_id.get(id)?)?;
+        let open = self.open.get(self.slot_of(id)?)?;
         Some(Trace::new(id.clone(), open.part, Decision::Complete, open.spans().to_vec()))
     }
 
@@ -234,6 +227,22 @@ impl Correlator {
         }
     }
 
+    fn slot_of(&self, id: &TraceId) -> Option<usize> {
+        let is_it = |slot: &u32| self.open.get(*slot as usize).is_some_and(|open| open.id == *id);
+        self.by_id.find(self.table_hasher.hash_one(id), is_it).map(|slot| *slot as usize)
+    }
+
+    fn begin_trace(&mut self, id: TraceId, retry: Option<Retry>, at_ms: u64) -> usize {
+        let id_hash = self.hasher.hash(&id);
+        let next = self.remembered.next(id_hash, retry);
+        let hash = self.table_hasher.hash_one(&id);
+        let slot = self.open.insert(OpenTrace::new(id, id_hash, next, at_ms));
+        let (open, hasher) = (&self.open, &self.table_hasher);
+        // More than four thousand million open traces do not fit into the memory that they may have.
+        self.by_id.insert_unique(hash, slot as u32, |slot| open.get(*slot as usize).map_or(0, |open| hasher.hash_one(&open.id)));
+        slot
+    }
+
     /// Decides the trace that is nearest to its end; false when there is none.
     fn decide_nearest(&mut self, decided: &mut Vec<Decided>) -> bool {
         while let Some((due_ms, slot)) = self.schedule.pop() {
@@ -248,7 +257,10 @@ impl Correlator {
     /// Decides as of stream time `at_ms`: the time when it fell due, however much later that is noticed.
     fn decide(&mut self, slot: usize, decision: Decision, at_ms: u64, decided: &mut Vec<Decided>) {
         let open = self.open.remove(slot);
-        self.by_id.remove(&open.id);
+        let hash = self.table_hasher.hash_one(&open.id);
+        if let Ok(entry) = self.by_id.find_entry(hash, |own| *own as usize == slot) {
+            entry.remove();
+        }
         self.open_bytes = self.open_bytes.saturating_sub(open.bytes());
         self.open_spans -= open.spans().len();
         let parts = self.remembered.decided(open.id_hash, open.part, open.retry, at_ms);

@@ -12,6 +12,7 @@ mod draft;
 mod fields;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
+mod keys;
 mod reject;
 mod resources;
 mod retry;
@@ -25,10 +26,13 @@ pub use retry::{RETRY_FIELD, Retry};
 
 use std::borrow::Cow;
 
-use crate::model::{Attribute, NameTable, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, TraceId, UnixNanos, Value};
+use smallvec::SmallVec;
+
+use crate::model::{Attributes, NameTable, Packer, Span, SpanDuration, SpanId, SpanState, Status, TraceId, UnixNanos, Value};
 use crate::source::Entry;
-use draft::{Draft, Times};
+use draft::{Draft, Kept, KeptKey, Times, USUAL_ATTRIBUTES};
 use fields::{AgentPart, Field, Typed};
+use keys::{Keys, Known};
 use resources::ResourceTable;
 use text::{is_none, readable};
 
@@ -37,9 +41,6 @@ pub const MAX_ENTRY_BYTES: usize = 1024 * 1024;
 
 /// The most fields that an entry may have, but for [`RETRY_FIELD`].
 pub const MAX_FIELDS: usize = 1024;
-
-/// Room for attributes while an entry is read: agents send six to twelve.
-const USUAL_ATTRIBUTES: usize = 12;
 
 /// An account of one span.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,11 +53,13 @@ pub struct Event {
     pub retry: Option<Retry>,
 }
 
-/// Turns entries into events, remembering texts and agents that repeat.
+/// Turns entries into events, remembering keys, texts and agents that repeat.
 #[derive(Debug, Default)]
 pub struct Decoder {
     names: NameTable,
+    keys: Keys,
     resources: ResourceTable,
+    packer: Packer,
     unreadable_values: u64,
 }
 
@@ -76,7 +79,7 @@ impl Decoder {
         if count > MAX_FIELDS {
             return Err(Reject::TooManyFields(count));
         }
-        self.decode_fields(entry.fields())
+        self.decode_fields(entry)
     }
 
     /// Values so far that were of another form than their field wants (a time that is no number, say). Each was kept as an attribute.
@@ -84,23 +87,27 @@ impl Decoder {
         self.unreadable_values
     }
 
-    fn decode_fields<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Event, Reject> {
+    fn decode_fields(&mut self, entry: &Entry<'_>) -> Result<Event, Reject> {
         let mut draft = Draft::default();
-        draft.attributes.reserve(USUAL_ATTRIBUTES);
-        for (key, value) in fields {
-            self.take_field(&mut draft, key, readable(value));
+        let generation = self.keys.generation();
+        for (key, value, text) in entry.texts() {
+            let known = self.keys.of(key, &mut self.names);
+            self.take_field(&mut draft, known, key, text.map_or_else(|| readable(value), Cow::Borrowed));
         }
-        self.finish(draft)
+        draft.ranked = self.keys.generation() == generation;
+        self.finish(&mut draft)
     }
 
-    fn take_field<'a>(&mut self, draft: &mut Draft<'a>, key: &[u8], value: Cow<'a, str>) {
-        let field = Field::of(key);
+    fn take_field<'a>(&mut self, draft: &mut Draft<'a>, Known { field, name, rank }: Known, key: &'a [u8], value: Cow<'a, str>) {
         let slot = match field {
             Field::StartTime | Field::EndTime | Field::Timestamp | Field::Duration | Field::Success => {
                 return self.take_number(draft, field, key, value);
             }
-            Field::Other(typed) => return self.keep(draft, &readable(key), typed, &value),
-            Field::Exact(typed, prefix) => return self.keep(draft, &readable(&key[prefix..]), typed, &value),
+            Field::Other(typed) | Field::Exact(typed, _) => {
+                let key = name.map_or_else(|| self.key(readable(field.attribute_key(key).unwrap_or_default())), KeptKey::Name);
+                let value = attribute_value(typed, value);
+                return draft.attributes.push(Kept { key, rank, value });
+            }
             Field::Retry => {
                 draft.retry = Some(Retry::of(&value));
                 return;
@@ -122,27 +129,35 @@ impl Decoder {
         }
         // A field may come twice; the second is no reason to forget the first.
         if let Some(first) = slot.replace(value).filter(|first| Some(first) != slot.as_ref()) {
-            self.keep(draft, &readable(key), Typed::Text, &first);
+            self.keep(draft, readable(key), first);
         }
     }
 
-    /// Keeps what has no field of its own.
-    fn keep(&mut self, draft: &mut Draft<'_>, key: &str, typed: Typed, value: &str) {
-        let attribute = self.attribute(key, typed, value);
-        draft.attributes.push(attribute);
+    /// Keeps what has a field of its own, and does not fit into it.
+    fn keep<'a>(&mut self, draft: &mut Draft<'a>, key: Cow<'a, str>, value: Cow<'a, str>) {
+        let key = self.key(key);
+        draft.attributes.push(Kept {
+            key,
+            rank: None,
+            value: Value::Text(value),
+        });
+    }
+
+    fn key<'a>(&mut self, text: Cow<'a, str>) -> KeptKey<'a> {
+        self.names.name(&text).map_or(KeptKey::Text(text), KeptKey::Name)
     }
 
     /// Of two fields that mean the same, the first that is there; the other is kept under its name when it says something else.
     fn either<'a>(
         &mut self,
-        draft: &mut Draft<'_>,
+        draft: &mut Draft<'a>,
         first: Option<Cow<'a, str>>,
         other: Option<Cow<'a, str>>,
-        other_key: &str,
+        other_key: &'static str,
     ) -> Option<Cow<'a, str>> {
         match (first, other) {
             (Some(first), Some(other)) if first != other => {
-                self.keep(draft, other_key, Typed::Text, &other);
+                self.keep(draft, other_key.into(), other);
                 Some(first)
             }
             (first, other) => first.or(other),
@@ -150,7 +165,7 @@ impl Decoder {
     }
 
     /// A field whose value has to be understood; what cannot be is kept as it came.
-    fn take_number<'a>(&mut self, draft: &mut Draft<'a>, field: Field, key: &[u8], value: Cow<'a, str>) {
+    fn take_number<'a>(&mut self, draft: &mut Draft<'a>, field: Field, key: &'a [u8], value: Cow<'a, str>) {
         if is_none(&value) {
             return;
         }
@@ -166,39 +181,45 @@ impl Decoder {
             Some(unreadable)
         });
         if let Some(left) = left {
-            self.keep(draft, &readable(key), Typed::Text, &left);
+            self.keep(draft, readable(key), left);
         }
     }
 
-    fn attribute(&mut self, key: &str, typed: Typed, value: &str) -> Attribute {
-        let key = self.names.name(key).map_or_else(|| Text::own(key), Text::Name);
-        let value = typed.value(value).unwrap_or_else(|| {
-            let text = self.names.text(value);
-            if typed.is_json(value) { Value::Json(text) } else { Value::Text(text) }
-        });
-        Attribute { key, value }
+    /// The attributes that have been gathered.
+    fn attributes(&mut self, draft: &Draft<'_>) -> Attributes {
+        let gathered = &draft.attributes;
+        let rank = |kept: &Kept<'_>| kept.rank.filter(|_| draft.ranked);
+        let ranked = gathered.iter().zip(0_u16..).map(|(kept, at)| Some((rank(kept)?, at)));
+        let Some(mut order) = ranked.collect::<Option<SmallVec<[(u16, u16); USUAL_ATTRIBUTES]>>>() else {
+            return Attributes::of(gathered.iter().map(Kept::view).collect());
+        };
+        order.sort_unstable();
+        let in_order = || order.iter().filter_map(|(_, at)| gathered.get(usize::from(*at))).map(Kept::view);
+        if in_order().zip(in_order().skip(1)).any(|(one, next)| one.key == next.key) {
+            return Attributes::of(in_order().collect());
+        }
+        in_order().for_each(|attribute| self.packer.push(attribute));
+        self.packer.finish()
     }
 
-    fn finish(&mut self, mut draft: Draft<'_>) -> Result<Event, Reject> {
+    fn finish(&mut self, draft: &mut Draft<'_>) -> Result<Event, Reject> {
         let trace_text = draft.trace_id.take().filter(|text| !is_none(text)).ok_or(Reject::NoTraceId)?;
         let span_text = draft.span_id.take().filter(|text| !is_none(text)).ok_or(Reject::NoSpanId)?;
-        let times = self.times(&mut draft)?;
+        let times = self.times(draft)?;
         let (trace, id) = (TraceId::parse(&trace_text), SpanId::parse(&span_text));
         let parent = draft.parent.as_deref().map(SpanId::parse);
-        self.keep_long_id(&mut draft, "trace_id", &trace_text);
-        self.keep_long_id(&mut draft, "span_id", &span_text);
+        self.keep_long_id(draft, "trace_id", trace_text);
+        self.keep_long_id(draft, "span_id", span_text);
         if let Some(text) = draft.parent.take() {
-            self.keep_long_id(&mut draft, "parent_span", &text);
+            self.keep_long_id(draft, "parent_span", text);
         }
         let (operation, function) = (draft.operation.take(), draft.function_name.take());
-        let name = self.either(&mut draft, operation, function, "function_name").unwrap_or_default();
+        let name = self.either(draft, operation, function, "function_name").unwrap_or_default();
         let (error, message) = (draft.error.take(), draft.error_message.take());
-        let error = self.either(&mut draft, error, message, "error_message").unwrap_or_default();
+        let error = self.either(draft, error, message, "error_message").unwrap_or_default();
         let (ip, address) = (draft.agent[AgentPart::Address as usize].take(), draft.ip_address.take());
-        draft.agent[AgentPart::Address as usize] = self.either(&mut draft, ip, address, "ip_address");
-        // An open span is waited for, and a million of them wait together: none holds room for more.
-        let mut attributes = Resource::sorted(draft.attributes);
-        attributes.shrink_to_fit();
+        draft.agent[AgentPart::Address as usize] = self.either(draft, ip, address, "ip_address");
+        let attributes = self.attributes(draft);
         let span = Span {
             id,
             parent,
@@ -218,9 +239,9 @@ impl Decoder {
     }
 
     /// A very long id is hashed; the text itself stays with the span.
-    fn keep_long_id(&mut self, draft: &mut Draft<'_>, key: &str, text: &str) {
+    fn keep_long_id<'a>(&mut self, draft: &mut Draft<'a>, key: &'static str, text: Cow<'a, str>) {
         if text.len() > crate::model::MAX_ID_BYTES {
-            self.keep(draft, key, Typed::Text, text);
+            self.keep(draft, key.into(), text);
         }
     }
 
@@ -239,23 +260,31 @@ impl Decoder {
                         return Err(Reject::UnknownEvent(kind.chars().take(100).collect()));
                     }
                     let kind = kind.to_owned();
-                    self.keep(draft, "event_type", Typed::Text, &kind);
+                    self.keep(draft, "event_type".into(), kind.into());
                 }
                 Times::new(start.or(timestamp), end, SpanState::Closed, status)
             }
         };
-        let used = |time: Option<UnixNanos>| time == times.start || time == times.end;
         let unused = [
-            ("end_time", draft.end.left(used(end))),
-            ("timestamp", draft.timestamp.left(used(timestamp))),
+            ("end_time", draft.end.left(end == times.end)),
+            ("timestamp", draft.timestamp.left(timestamp == times.start || timestamp == times.end)),
             ("success", draft.status.left(status == times.status)),
         ];
         for (key, text) in unused {
             if let Some(text) = text {
-                self.keep(draft, key, Typed::Text, &text);
+                self.keep(draft, key.into(), text);
             }
         }
         Ok(times)
+    }
+}
+
+/// What the text of an attribute says.
+fn attribute_value(typed: Typed, text: Cow<'_, str>) -> Value<Cow<'_, str>> {
+    match typed.value(&text) {
+        Some(value) => value,
+        None if typed.is_json(&text) => Value::Json(text),
+        None => Value::Text(text),
     }
 }
 

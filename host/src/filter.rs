@@ -94,6 +94,6 @@ pub enum Change {
     Name(String),
     /// The error text is replaced, or removed.
     Error(Option<String>),
-    /// The attribute with this key is set, replaced or removed.
+    /// The attribute with this key is set, replaced or removed. Numbers are finite, JSON is well-formed.
     Attribute(String, Option<Value>),
 }

@@ -2,6 +2,7 @@
 //!
 //! Must never: know a stage, derive serde, read a clock, or say Redis, WebAssembly or HTTP.
 
+mod attributes;
 mod id;
 mod id_memory;
 mod name;
@@ -14,6 +15,7 @@ mod time;
 mod trace;
 mod value;
 
+pub use attributes::{Attribute, Attributes, Iter as AttributeIter, Key, Packer};
 pub use id::{MAX_ID_BYTES, SpanId, TraceId};
 pub use id_memory::{IdHasher, IdMemory};
 pub use name::{MAX_NAME_BYTES, Name, NameTable, Text};
@@ -24,4 +26,4 @@ pub use sampling::Sampling;
 pub use span::{Kind, Span, SpanState, Status};
 pub use time::{SpanDuration, UnixNanos};
 pub use trace::{Decision, Trace};
-pub use value::{Attribute, Value};
+pub use value::Value;

@@ -1,6 +1,5 @@
 //! A batch turned on its side: one list per property, as plugins read it. What each column means is written in `wit/batch.wit`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use ahash::RandomState;
 
 use super::Strings;
 use super::strings::StringsBuilder;
-use crate::model::{Attribute, Kind, Resource, Span, SpanState, Status, Trace, UnixNanos, Value};
+use crate::model::{Attributes, Kind, Resource, Span, SpanState, Status, Trace, UnixNanos};
 
 /// All columns of a batch.
 #[derive(Debug, Default)]
@@ -57,6 +56,9 @@ columns!(
     AttributeColumns { ends: u32, keys: u32, values: u32, types: u8 }
 );
 
+/// Room for so many strings of each span: its id, and what is its own of its attributes.
+const STRINGS_PER_SPAN: usize = 4;
+
 const FAILED: u32 = 1;
 const INCOMPLETE: u32 = 2;
 const ROOTLESS: u32 = 4;
@@ -71,7 +73,8 @@ const OPEN: u32 = 4;
 impl Columns {
     /// The columns of these traces.
     pub fn build(traces: &[Arc<Trace>]) -> Columns {
-        let mut strings = StringsBuilder::new();
+        let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
+        let mut strings = StringsBuilder::with_capacity(STRINGS_PER_SPAN * spans);
         let facts: Vec<Facts> = traces.iter().map(|trace| Facts::of(trace)).collect();
         let mut columns = Columns {
             traces: TraceColumns::build(traces, &facts, &mut strings),
@@ -137,10 +140,10 @@ impl TraceColumns {
     /// The columns of the traces alone: the same as those beside all others, indexes of texts included.
     pub fn alone(traces: &[Arc<Trace>]) -> TraceColumns {
         let facts: Vec<Facts> = traces.iter().map(|trace| Facts::of(trace)).collect();
-        TraceColumns::build(traces, &facts, &mut StringsBuilder::new())
+        TraceColumns::build(traces, &facts, &mut StringsBuilder::with_capacity(2 * traces.len()))
     }
 
-    fn build<'a>(traces: &'a [Arc<Trace>], facts: &[Facts], strings: &mut StringsBuilder<'a>) -> TraceColumns {
+    fn build(traces: &[Arc<Trace>], facts: &[Facts], strings: &mut StringsBuilder) -> TraceColumns {
         let (mut columns, mut first) = (TraceColumns::default(), 0);
         for (trace, facts) in traces.iter().zip(facts) {
             columns.push(trace, facts, first, strings);
@@ -149,9 +152,9 @@ impl TraceColumns {
         columns
     }
 
-    fn push<'a>(&mut self, trace: &'a Trace, facts: &Facts, first: u32, strings: &mut StringsBuilder<'a>) {
+    fn push(&mut self, trace: &Trace, facts: &Facts, first: u32, strings: &mut StringsBuilder) {
         self.ids.extend_from_slice(&trace.id.to_bytes());
-        self.id_texts.push(strings.present(Cow::Owned(trace.id.to_string())));
+        self.id_texts.push(strings.present(trace.id.text(&mut [0; 32])));
         self.base_times_ms.push(facts.base_ms as i64);
         self.durations_ns.push(trace.duration_nanos().unwrap_or(0));
         self.first_spans.push(first);
@@ -181,11 +184,11 @@ impl TraceColumns {
 }
 
 impl SpanColumns {
-    fn push<'a>(&mut self, span: &'a Span, base_ms: u64, resource: u32, parent: u32, strings: &mut StringsBuilder<'a>) {
+    fn push(&mut self, span: &Span, base_ms: u64, resource: u32, parent: u32, strings: &mut StringsBuilder) {
         self.ids.extend_from_slice(&span.id.to_bytes());
-        self.id_texts.push(strings.present(Cow::Owned(span.id.to_string())));
+        self.id_texts.push(strings.present(span.id.text(&mut [0; 16])));
         self.parents.push(parent);
-        self.parent_texts.push(span.parent.as_ref().map_or(0, |id| strings.present(Cow::Owned(id.to_string()))));
+        self.parent_texts.push(span.parent.as_ref().map_or(0, |id| strings.present(id.text(&mut [0; 16]))));
         self.names.push(strings.text(&span.name));
         self.agents.push(strings.text(&span.resource.name));
         self.resources.push(resource);
@@ -217,7 +220,7 @@ fn kind_code(kind: Kind) -> u8 {
 }
 
 impl ResourceColumns {
-    fn push<'a>(&mut self, resource: &'a Resource, strings: &mut StringsBuilder<'a>) {
+    fn push(&mut self, resource: &Resource, strings: &mut StringsBuilder) {
         self.names.push(strings.text(&resource.name));
         self.ids.push(strings.text(&resource.id));
         self.addresses.push(strings.text(&resource.address));
@@ -227,19 +230,10 @@ impl ResourceColumns {
     }
 }
 
-fn push_attributes<'a>(
-    attributes: &'a [Attribute],
-    keys: &mut Vec<u32>,
-    values: &mut Vec<u32>,
-    types: &mut Vec<u8>,
-    strings: &mut StringsBuilder<'a>,
-) {
+fn push_attributes(attributes: &Attributes, keys: &mut Vec<u32>, values: &mut Vec<u32>, types: &mut Vec<u8>, strings: &mut StringsBuilder) {
     for attribute in attributes {
-        keys.push(strings.text(&attribute.key));
-        values.push(match &attribute.value {
-            Value::Text(text) | Value::Json(text) if !text.is_absent() => strings.text(text),
-            other => strings.present(other.text()),
-        });
+        keys.push(strings.key(attribute.key));
+        values.push(strings.present(&attribute.value.text()));
         types.push(attribute.value.type_code());
     }
 }

@@ -1,11 +1,11 @@
 //! Every distinct string of a batch once.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ahash::RandomState;
+use hashbrown::HashTable;
 
-use crate::model::{Name, Text};
+use crate::model::{Key, Name, Text};
 
 /// The string table of a batch. Index 0 is the absent string.
 #[derive(Debug, Default)]
@@ -46,8 +46,12 @@ impl Strings {
 
     /// String `at`; the absent string when there is none.
     pub fn get(&self, at: usize) -> &str {
-        let Some(end) = self.ends.get(at) else { return "" };
-        self.blob.get(self.start_of(at)..*end as usize).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        std::str::from_utf8(self.bytes(at)).unwrap_or_default()
+    }
+
+    fn bytes(&self, at: usize) -> &[u8] {
+        let Some(end) = self.ends.get(at) else { return &[] };
+        self.blob.get(self.start_of(at)..*end as usize).unwrap_or_default()
     }
 
     fn range(&self, start: u32, end: u32) -> Option<(usize, usize)> {
@@ -60,29 +64,39 @@ impl Strings {
     }
 }
 
-/// Fills a [`Strings`].
-pub(super) struct StringsBuilder<'a> {
+/// Fills a [`Strings`]. Texts are looked for where they end up: none is held besides.
+pub(super) struct StringsBuilder {
     strings: Strings,
     by_name: HashMap<u32, u32, RandomState>,
-    by_text: HashMap<Cow<'a, str>, u32, RandomState>,
+    by_text: HashTable<u32>,
+    hasher: RandomState,
 }
 
-impl<'a> StringsBuilder<'a> {
-    pub fn new() -> StringsBuilder<'a> {
-        let strings = Strings { ends: vec![0], ..Strings::default() };
+impl StringsBuilder {
+    /// With room for about so many strings.
+    pub fn with_capacity(strings: usize) -> StringsBuilder {
         StringsBuilder {
-            strings,
+            strings: Strings { ends: vec![0], ..Strings::default() },
             by_name: HashMap::default(),
-            by_text: HashMap::default(),
+            by_text: HashTable::with_capacity(strings),
+            hasher: RandomState::new(),
         }
     }
 
     /// The index of a text of the model; 0 when absent.
-    pub fn text(&mut self, text: &'a Text) -> u32 {
+    pub fn text(&mut self, text: &Text) -> u32 {
         match text {
-            Text::Absent => 0,
-            Text::Name(name) => self.name(*name),
-            Text::Own(text) => self.present(Cow::Borrowed(text)),
+            Text::Name(None) => 0,
+            Text::Name(Some(name)) => self.name(*name),
+            Text::Own(text) => self.present(text),
+        }
+    }
+
+    /// The index of an attribute's key.
+    pub fn key(&mut self, key: Key<'_>) -> u32 {
+        match key {
+            Key::Name(name) => self.name(name),
+            Key::Text(text) => self.present(text),
         }
     }
 
@@ -90,20 +104,22 @@ impl<'a> StringsBuilder<'a> {
         if let Some(index) = self.by_name.get(&name.index()) {
             return *index;
         }
-        let index = self.present(Cow::Borrowed(name.as_str()));
+        let index = self.present(name.as_str());
         self.by_name.insert(name.index(), index);
         index
     }
 
     /// The index of a text that is there, though it may be empty.
-    pub fn present(&mut self, text: Cow<'a, str>) -> u32 {
-        if let Some(index) = self.by_text.get(text.as_ref()) {
+    pub fn present(&mut self, text: &str) -> u32 {
+        let hash = self.hasher.hash_one(text.as_bytes());
+        let strings = &mut self.strings;
+        if let Some(index) = self.by_text.find(hash, |index| strings.bytes(*index as usize) == text.as_bytes()) {
             return *index;
         }
-        let index = self.strings.ends.len() as u32;
-        self.strings.blob.extend_from_slice(text.as_bytes());
-        self.strings.ends.push(self.strings.blob.len() as u32);
-        self.by_text.insert(text, index);
+        let index = strings.ends.len() as u32;
+        strings.blob.extend_from_slice(text.as_bytes());
+        strings.ends.push(strings.blob.len() as u32);
+        self.by_text.insert_unique(hash, index, |index| self.hasher.hash_one(strings.bytes(*index as usize)));
         index
     }
 
@@ -123,11 +139,11 @@ mod tests {
 
     #[test]
     fn each_string_is_there_once_and_the_empty_one_is_not_the_absent_one() {
-        let mut builder = StringsBuilder::new();
-        let (own, name) = (Text::own("same"), Text::Name(Name::intern("same").expect("a name")));
+        let mut builder = StringsBuilder::with_capacity(0);
+        let (own, name) = (Text::own("same"), Text::Name(Name::intern("same")));
         assert_eq!(builder.text(&own), builder.text(&name));
-        assert_eq!(builder.text(&Text::Absent), 0);
-        let empty = builder.present("".into());
+        assert_eq!(builder.text(&Text::ABSENT), 0);
+        let empty = builder.present("");
         assert_ne!(empty, 0);
         builder.end_section(0);
         let strings = builder.finish();

@@ -30,7 +30,8 @@ pub(super) struct OpenTrace {
     /// When the schedule will look at it next; `u64::MAX` = not scheduled.
     pub scheduled_ms: u64,
     spans: Vec<Span>,
-    index: Option<HashMap<SpanId, usize, RandomState>>,
+    /// Few traces have one.
+    index: Option<Box<HashMap<SpanId, usize, RandomState>>>,
     receipts: Vec<Receipt>,
     span_bytes: usize,
 }
@@ -59,6 +60,7 @@ impl OpenTrace {
 
     /// Takes an account of a span. Repeated accounts of one span settle into one; each entry's receipt is kept.
     pub fn add(&mut self, span: Span, receipt: Receipt, at_ms: u64) {
+        make_room(&mut self.receipts);
         self.receipts.push(receipt);
         self.first_ms = self.first_ms.min(at_ms);
         self.last_ms = self.last_ms.max(at_ms);
@@ -73,13 +75,10 @@ impl OpenTrace {
         if let Some(index) = &mut self.index {
             index.insert(span.id.clone(), self.spans.len());
         }
-        if self.spans.len() == self.spans.capacity() {
-            // Most traces have few spans and wait for long: doubling would leave room for as many again.
-            self.spans.reserve_exact((self.spans.len() / 2).max(2));
-        }
+        make_room(&mut self.spans);
         self.spans.push(span);
         if self.index.is_none() && self.spans.len() >= INDEX_FROM {
-            self.index = Some(self.spans.iter().enumerate().map(|(at, span)| (span.id.clone(), at)).collect());
+            self.index = Some(Box::new(self.spans.iter().enumerate().map(|(at, span)| (span.id.clone(), at)).collect()));
         }
     }
 
@@ -133,5 +132,12 @@ impl OpenTrace {
             at_ms,
             share: Share::default(),
         }
+    }
+}
+
+/// Makes room for one more. Most traces have few spans and wait for long: doubling would leave room for as many again.
+fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 2).max(2));
     }
 }

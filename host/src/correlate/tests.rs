@@ -17,7 +17,7 @@ fn event(trace: &str, id: &str, parent: Option<&str>, state: SpanState) -> Event
             id: crate::model::SpanId::parse(id),
             parent: parent.map(crate::model::SpanId::parse),
             name: Text::own("op"),
-            error: Text::Absent,
+            error: Text::ABSENT,
             resource: Default::default(),
             start: None,
             end: None,
@@ -25,7 +25,7 @@ fn event(trace: &str, id: &str, parent: Option<&str>, state: SpanState) -> Event
             state,
             status: Status::Unset,
             kind: Default::default(),
-            attributes: Vec::new(),
+            attributes: Default::default(),
         },
         retry: None,
     }
@@ -374,7 +374,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             let mut event = event(&trace, &id, parent.as_deref(), state);
             event.span.error = Text::own(&error);
             event.span.status = [Status::Unset, Status::Ok, Status::Error][usize::from(status)];
-            event.span.attributes = vec![crate::model::Attribute::new(&error, crate::model::Value::Integer(status.into()))];
+            event.span.attributes = [(&error, crate::model::Value::<&str>::Integer(status.into()))].into_iter().collect();
             event
         },
     )

@@ -99,10 +99,10 @@ fn pieces(span: &Span) -> impl Iterator<Item = (String, String)> {
 }
 
 /// An attribute as it came, if that is read as just this attribute.
-fn attribute(own: &Attribute) -> (String, String) {
+fn attribute(own: Attribute<'_>) -> (String, String) {
     let key = own.key.as_str();
-    let plain = matches!(Field::of(key.as_bytes()), Field::Other(typed) if typed.gives_back(&own.value));
-    (if plain { key.to_owned() } else { Typed::exact_key(&own.value, key) }, own.value.text().into_owned())
+    let plain = matches!(Field::of(key.as_bytes()), Field::Other(typed) if typed.gives_back(own.value));
+    (if plain { key.to_owned() } else { Typed::exact_key(own.value, key) }, own.value.text().into_owned())
 }
 
 /// `number` divided by ten to the power of `scale`, exactly.

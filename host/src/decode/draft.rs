@@ -2,8 +2,13 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::{Retry, resources};
-use crate::model::{Attribute, SpanDuration, SpanState, Status, UnixNanos};
+use crate::model::{Attribute, Key, Name, SpanDuration, SpanState, Status, UnixNanos, Value};
+
+/// Attributes that an entry may have before they need memory of their own: agents send six to twelve.
+pub(super) const USUAL_ATTRIBUTES: usize = 16;
 
 /// What has been gathered of an entry.
 #[derive(Default)]
@@ -23,8 +28,35 @@ pub(super) struct Draft<'a> {
     pub measured: Reading<'a, SpanDuration>,
     pub status: Reading<'a, Status>,
     pub agent: resources::AgentFields<'a>,
-    pub attributes: Vec<Attribute>,
+    pub attributes: SmallVec<[Kept<'a>; USUAL_ATTRIBUTES]>,
+    /// Whether their ranks are all of one order: no key was learned meanwhile.
+    pub ranked: bool,
     pub retry: Option<Retry>,
+}
+
+/// An attribute that has been gathered.
+pub(super) struct Kept<'a> {
+    pub key: KeptKey<'a>,
+    /// As [`super::keys::Known`] has it.
+    pub rank: Option<u16>,
+    pub value: Value<Cow<'a, str>>,
+}
+
+/// An attribute's key.
+pub(super) enum KeptKey<'a> {
+    Name(Name),
+    Text(Cow<'a, str>),
+}
+
+impl Kept<'_> {
+    /// The same attribute, looked at.
+    pub fn view(&self) -> Attribute<'_> {
+        let key = match &self.key {
+            KeptKey::Name(name) => Key::Name(*name),
+            KeptKey::Text(text) => Key::Text(text),
+        };
+        Attribute { key, value: self.value.view() }
+    }
 }
 
 /// A value that was understood, and the text that it was read from.

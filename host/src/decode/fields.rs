@@ -104,6 +104,15 @@ impl Field {
         }
     }
 
+    /// Of an attribute whose field has this key, its own.
+    pub fn attribute_key(self, key: &[u8]) -> Option<&[u8]> {
+        match self {
+            Field::Other(_) => Some(key),
+            Field::Exact(_, prefix) => key.get(prefix..),
+            _ => None,
+        }
+    }
+
     /// The field of our own whose key goes on like this.
     fn own(rest: &[u8]) -> Option<Field> {
         if rest == b"retry" {
@@ -133,7 +142,7 @@ impl AgentPart {
 impl Typed {
     /// The number that `text` is, if that says just what the text says: `007` stays a text, lest a leading zero be lost. A double may be
     /// written in several ways; its value is what counts.
-    pub fn value(self, text: &str) -> Option<Value> {
+    pub fn value<T>(self, text: &str) -> Option<Value<T>> {
         match self {
             Typed::Text | Typed::Json => None,
             Typed::Bool => text.parse().ok().map(Value::Bool),
@@ -148,17 +157,17 @@ impl Typed {
     }
 
     /// Whether the text of `value` is read as `value` again.
-    pub fn gives_back(self, value: &Value) -> bool {
+    pub fn gives_back(self, value: Value<&str>) -> bool {
         let text = value.text();
-        match self.value(&text) {
-            Some(read) => read == *value,
+        match self.value::<&str>(&text) {
+            Some(read) => read == value,
             None if self.is_json(&text) => matches!(value, Value::Json(_)),
             None => matches!(value, Value::Text(_)),
         }
     }
 
     /// The key of a [`Field::Exact`] for an attribute called `key` with this value.
-    pub fn exact_key(value: &Value, key: &str) -> String {
+    pub fn exact_key(value: Value<&str>, key: &str) -> String {
         let word = match value {
             Value::Text(_) => "text:",
             Value::Bool(_) => "bool:",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use super::fields::{AGENT_PARTS, AgentPart, Typed};
-use crate::model::{Attribute, NameTable, Resource, Text, Value};
+use crate::model::{Attribute, Attributes, Key, NameTable, Resource, Value};
 
 /// The fields of one event that say who produced it, by [`AgentPart`].
 pub(super) type AgentFields<'a> = [Option<Cow<'a, str>>; AGENT_PARTS];
@@ -62,23 +62,23 @@ impl ResourceTable {
 }
 
 fn build(names: &mut NameTable, fields: &AgentFields<'_>) -> Resource {
+    let attributes = AgentPart::ATTRIBUTES.into_iter().filter_map(|part| attribute(names, part, fields)).collect();
     let mut text = |part: AgentPart| names.text(fields[part as usize].as_deref().unwrap_or_default());
     Resource {
         name: text(AgentPart::Name),
         id: text(AgentPart::Id),
         address: text(AgentPart::Address),
         runtime: text(AgentPart::Runtime),
-        attributes: AgentPart::ATTRIBUTES.into_iter().filter_map(|part| attribute(names, part, fields)).collect(),
+        attributes: Attributes::of(attributes),
     }
 }
 
-fn attribute(names: &mut NameTable, part: AgentPart, fields: &AgentFields<'_>) -> Option<Attribute> {
+fn attribute<'a>(names: &mut NameTable, part: AgentPart, fields: &'a AgentFields<'_>) -> Option<Attribute<'a>> {
     let value = fields[part as usize].as_deref()?;
     let key = part.attribute_key()?;
-    let key = names.name(key).map_or_else(|| Text::own(key), Text::Name);
     let number = if part == AgentPart::Port { Typed::Integer.value(value) } else { None };
     Some(Attribute {
-        key,
-        value: number.unwrap_or_else(|| Value::Text(names.text(value))),
+        key: names.name(key).map_or(Key::Text(key), Key::Name),
+        value: number.unwrap_or(Value::Text(value)),
     })
 }

@@ -141,7 +141,7 @@ fn content_hash(state: &RandomState, resource: &Resource) -> u64 {
 }
 
 fn resource_attributes(resource: &Resource) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(4 + resource.attributes.len());
+    let mut attributes = Vec::with_capacity(8);
     for (key, text) in
         [("service.name", &resource.name), ("service.instance.id", &resource.id), ("process.runtime.name", &resource.runtime)]
     {
@@ -215,12 +215,12 @@ fn kind(kind: Kind) -> SpanKind {
     }
 }
 
-fn attribute(attribute: &Attribute) -> KeyValue {
-    let value = match &attribute.value {
-        Value::Text(text) | Value::Json(text) => string(text.as_str()),
-        Value::Bool(truth) => any_value::Value::BoolValue(*truth),
-        Value::Integer(number) => any_value::Value::IntValue(*number),
-        Value::Double(number) => any_value::Value::DoubleValue(*number),
+fn attribute(attribute: Attribute<'_>) -> KeyValue {
+    let value = match attribute.value {
+        Value::Text(text) | Value::Json(text) => string(text),
+        Value::Bool(truth) => any_value::Value::BoolValue(truth),
+        Value::Integer(number) => any_value::Value::IntValue(number),
+        Value::Double(number) => any_value::Value::DoubleValue(number),
     };
     key_value(attribute.key.as_str(), value)
 }

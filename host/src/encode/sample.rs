@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Attribute, Decision, Kind, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, Trace, TraceId, UnixNanos, Value,
+    Attributes, Decision, Kind, Resource, Span, SpanDuration, SpanId, SpanState, Status, Text, Trace, TraceId, UnixNanos, Value,
 };
 
 /// 2024-01-01T10:00:00Z in nanoseconds.
@@ -18,7 +18,7 @@ pub(crate) fn span(id: &str) -> Span {
         id: SpanId::parse(id),
         parent: None,
         name: Text::own("tool:get_weather"),
-        error: Text::Absent,
+        error: Text::ABSENT,
         resource: Arc::default(),
         start: UnixNanos::new(TEN_O_CLOCK),
         end: UnixNanos::new(TEN_O_CLOCK + 150_000_000),
@@ -26,8 +26,13 @@ pub(crate) fn span(id: &str) -> Span {
         state: SpanState::Closed,
         status: Status::Ok,
         kind: Kind::Server,
-        attributes: Vec::new(),
+        attributes: Attributes::default(),
     }
+}
+
+/// Attributes with these keys and values.
+pub(crate) fn attributes<const N: usize>(attributes: [(&str, Value<&str>); N]) -> Attributes {
+    attributes.into_iter().collect()
 }
 
 /// A decided trace.
@@ -42,17 +47,16 @@ pub(crate) fn documented() -> Trace {
         id: Text::own("weather-123"),
         address: Text::own("192.168.1.100"),
         runtime: Text::own("python-3.11"),
-        attributes: vec![Attribute::new("agent_port", Value::Integer(9091))],
+        attributes: attributes([("agent_port", Value::Integer(9091))]),
     };
     let processor = Resource {
         name: Text::own("data-processor"),
-        attributes: vec![Attribute::new("agent_port", Value::Integer(9092))],
+        attributes: attributes([("agent_port", Value::Integer(9092))]),
         ..Resource::default()
     };
     let mut root = span("x1y2z3w4-a5b6-c789-def0-123456789abc");
     root.resource = Arc::new(weather);
-    root.attributes =
-        vec![Attribute::new("args_count", Value::Integer(2)), Attribute::new("capability", Value::Text(Text::own("get_weather")))];
+    root.attributes = attributes([("args_count", Value::Integer(2)), ("capability", Value::Text("get_weather"))]);
     let mut child = span("00f067aa0ba902b7");
     child.parent = Some(root.id.clone());
     child.name = Text::own("tool:process_data");
@@ -63,16 +67,15 @@ pub(crate) fn documented() -> Trace {
     child.status = Status::Error;
     child.error = Text::own("boom\n\"quoted\"");
     child.kind = Kind::Client;
-    child.attributes = vec![Attribute::new("dependencies", Value::Json(Text::own(r#"["a",{"b":null}]"#)))];
+    child.attributes = attributes([("dependencies", Value::Json(r#"["a",{"b":null}]"#))]);
     let mut open = span("s3");
     (open.start, open.end, open.state) = (None, None, SpanState::Open);
-    (open.status, open.kind, open.name) = (Status::Unset, Kind::Unspecified, Text::Absent);
+    (open.status, open.kind, open.name) = (Status::Unset, Kind::Unspecified, Text::ABSENT);
     trace("a1b2c3d4-e5f6-7890-abcd-ef1234567890", vec![child, open, root])
 }
 
 /// Hostile text wherever text may be.
 pub(crate) fn hostile() -> Trace {
-    let text = |text: &str| Value::Text(Text::own(text));
     let mut span = span(HOSTILE);
     span.parent = Some(SpanId::parse(HOSTILE));
     span.name = Text::own(HOSTILE);
@@ -81,9 +84,9 @@ pub(crate) fn hostile() -> Trace {
     span.resource = Arc::new(Resource {
         name: Text::own(HOSTILE),
         id: Text::own(HOSTILE),
-        attributes: vec![Attribute::new("both", text("the producer's")), Attribute::new("only", text("the producer's"))],
+        attributes: attributes([("both", Value::Text("the producer's")), ("only", Value::Text("the producer's"))]),
         ..Resource::default()
     });
-    span.attributes = vec![Attribute::new("both", text("the span's")), Attribute::new(HOSTILE, text(HOSTILE))];
+    span.attributes = attributes([("both", Value::Text("the span's")), (HOSTILE, Value::Text(HOSTILE))]);
     trace(HOSTILE, vec![span])
 }

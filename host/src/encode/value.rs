@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::iter::Peekable;
-use std::slice::Iter;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::readable::is_readable;
-use crate::model::{Attribute, Span, Value};
+use crate::model::{Attribute, AttributeIter, Span, Value};
 
 /// Attributes that have a field of their own in the documented JSON.
 const WITH_FIELD: [&str; 2] = ["capability", "target_agent"];
@@ -17,7 +16,7 @@ const WITH_FIELD: [&str; 2] = ["capability", "target_agent"];
 pub(super) struct Attributes<'a>(pub &'a Span);
 
 impl<'a> Attributes<'a> {
-    fn iter(&self) -> impl Iterator<Item = &'a Attribute> + use<'a> {
+    fn iter(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let merged = Merged {
             first: self.0.attributes.iter().peekable(),
             second: self.0.resource.attributes.iter().peekable(),
@@ -33,24 +32,24 @@ impl<'a> Attributes<'a> {
 
 impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|attribute| (attribute.key.as_str(), JsonValue(&attribute.value))))
+        serializer.collect_map(self.iter().map(|attribute| (attribute.key.as_str(), JsonValue(attribute.value))))
     }
 }
 
 /// Two lists whose keys are in byte order, as one; of equal keys the first list's.
 struct Merged<'a> {
-    first: Peekable<Iter<'a, Attribute>>,
-    second: Peekable<Iter<'a, Attribute>>,
+    first: Peekable<AttributeIter<'a>>,
+    second: Peekable<AttributeIter<'a>>,
 }
 
 impl<'a> Iterator for Merged<'a> {
-    type Item = &'a Attribute;
+    type Item = Attribute<'a>;
 
-    fn next(&mut self) -> Option<&'a Attribute> {
+    fn next(&mut self) -> Option<Attribute<'a>> {
         let (Some(first), Some(second)) = (self.first.peek(), self.second.peek()) else {
             return self.first.next().or_else(|| self.second.next());
         };
-        match first.key.cmp(&second.key) {
+        match first.key.as_str().cmp(second.key.as_str()) {
             std::cmp::Ordering::Greater => self.second.next(),
             std::cmp::Ordering::Equal => {
                 self.second.next();
@@ -62,20 +61,20 @@ impl<'a> Iterator for Merged<'a> {
 }
 
 /// One value with its type.
-struct JsonValue<'a>(&'a Value);
+struct JsonValue<'a>(Value<&'a str>);
 
 impl Serialize for JsonValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Value::Text(text) => serializer.serialize_str(text.as_str()),
-            Value::Bool(truth) => serializer.serialize_bool(*truth),
-            Value::Integer(number) => serializer.serialize_i64(*number),
-            Value::Double(number) => serializer.serialize_f64(*number),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Bool(truth) => serializer.serialize_bool(truth),
+            Value::Integer(number) => serializer.serialize_i64(number),
+            Value::Double(number) => serializer.serialize_f64(number),
             Value::Json(text) => {
-                let line = one_line(text.as_str());
+                let line = one_line(text);
                 match serde_json::from_str::<&RawValue>(&line) {
                     Ok(raw) if is_readable(&line) => raw.serialize(serializer),
-                    _ => serializer.serialize_str(text.as_str()),
+                    _ => serializer.serialize_str(text),
                 }
             }
         }
@@ -90,16 +89,15 @@ fn one_line(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Text;
 
-    fn shown(value: Value) -> String {
-        serde_json::to_string(&JsonValue(&value)).unwrap()
+    fn shown(value: Value<&str>) -> String {
+        serde_json::to_string(&JsonValue(value)).unwrap()
     }
 
     #[test]
     fn values_keep_their_types() {
-        assert_eq!(shown(Value::Text(Text::Absent)), r#""""#);
-        assert_eq!(shown(Value::Text(Text::own("a\"\0\u{1b}\n"))), r#""a\"\u0000\u001b\n""#);
+        assert_eq!(shown(Value::Text("")), r#""""#);
+        assert_eq!(shown(Value::Text("a\"\0\u{1b}\n")), r#""a\"\u0000\u001b\n""#);
         assert_eq!(shown(Value::Bool(true)), "true");
         assert_eq!(shown(Value::Integer(i64::MIN)), "-9223372036854775808");
         assert_eq!(shown(Value::Double(0.5)), "0.5");
@@ -107,7 +105,7 @@ mod tests {
 
     #[test]
     fn json_is_embedded_on_one_line_when_others_can_read_it() {
-        let json = |text: &str| shown(Value::Json(Text::own(text)));
+        let json = |text: &str| shown(Value::Json(text));
         assert_eq!(json(r#"{"a":[1,"]"]}"#), r#"{"a":[1,"]"]}"#);
         assert_eq!(json("[1,\r\n 2]"), "[1,   2]");
         assert_eq!(json("[1,"), r#""[1,""#, "not well-formed: text");

@@ -2,17 +2,18 @@
 //!
 //! One edit of a trace reaches all its spans, so a small answer could ask for a lot: what it comes to is bounded.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use super::{Change, Edit, Target};
 use crate::batch::TraceBatch;
-use crate::model::{Attribute, NameTable, Span, Text, Trace, Value};
+use crate::model::{Attribute, Attributes, NameTable, Span, Text, Trace, Value};
 
 /// What the edits of one batch may come to: bytes that they write, counting [`EDIT_BYTES`] for each span that each reaches.
 const COST_MAX: usize = 64 * 1024 * 1024;
 
 /// What an edit of one span costs beside its texts, also when it removes something.
-const EDIT_BYTES: usize = size_of::<Attribute>();
+const EDIT_BYTES: usize = 56;
 
 /// Attributes that a span may come to have by edits; more are not added.
 const SPAN_ATTRIBUTES: usize = 2_048;
@@ -33,6 +34,13 @@ pub(super) struct Placed {
 pub(super) struct Made {
     pub edits: usize,
     pub refused: usize,
+}
+
+impl AddAssign for Made {
+    fn add_assign(&mut self, other: Made) {
+        self.edits += other.edits;
+        self.refused += other.refused;
+    }
 }
 
 /// Whether these edits can be made on `batch`.
@@ -93,15 +101,42 @@ pub(super) fn place(edits: Vec<Edit>, traces: &[Arc<Trace>], first: usize) -> im
     })
 }
 
-/// Makes one edit.
-pub(super) fn make(trace: &mut Trace, edit: Placed, names: &mut NameTable) -> Made {
-    let change = Ready::of(edit.change, names);
-    let spans = match edit.span {
-        None => &mut trace.spans[..],
-        Some(at) => trace.spans.get_mut(at..=at).unwrap_or_default(),
-    };
-    let refused = spans.iter_mut().map(|span| usize::from(!change.make(span))).sum();
-    Made { edits: 1, refused }
+/// Makes edits of one trace, in their order.
+pub(super) fn make(trace: &mut Trace, edits: impl Iterator<Item = Placed>, names: &mut NameTable) -> Made {
+    let mut made = Made::default();
+    let mut opened: Vec<Opened<'_>> = trace.spans.iter_mut().map(|span| Opened { span, attributes: None }).collect();
+    for edit in edits {
+        let change = Ready::of(edit.change, names);
+        let spans = match edit.span {
+            None => &mut opened[..],
+            Some(at) => opened.get_mut(at..=at).unwrap_or_default(),
+        };
+        made.edits += 1;
+        made.refused += spans.iter_mut().map(|span| usize::from(!change.make(span))).sum::<usize>();
+    }
+    opened.into_iter().for_each(Opened::close);
+    made
+}
+
+/// A span that is being changed. Its attributes are unpacked once, however many changes there are.
+struct Opened<'t> {
+    span: &'t mut Span,
+    attributes: Option<Vec<(Text, Value)>>,
+}
+
+impl Opened<'_> {
+    /// Keys in byte order, each once.
+    fn attributes(&mut self) -> &mut Vec<(Text, Value)> {
+        let own = |attribute: Attribute<'_>| (attribute.key.into(), attribute.value.owned());
+        self.attributes.get_or_insert_with(|| self.span.attributes.iter().map(own).collect())
+    }
+
+    fn close(self) {
+        if let Some(attributes) = self.attributes {
+            let held = attributes.iter().map(|(key, value)| Attribute { key: key.into(), value: value.view() });
+            self.span.attributes = Attributes::of(held.collect());
+        }
+    }
 }
 
 impl Change {
@@ -109,7 +144,7 @@ impl Change {
         match self {
             Change::Name(text) | Change::Error(Some(text)) => text.len(),
             Change::Error(None) | Change::Attribute(_, None) => 0,
-            Change::Attribute(key, Some(value)) => key.len() + value.heap_bytes(),
+            Change::Attribute(key, Some(value)) => key.len() + value.view().text_bytes(),
         }
     }
 }
@@ -118,7 +153,7 @@ impl Change {
 enum Ready {
     Name(Text),
     Error(Text),
-    Set(Attribute),
+    Set(Text, Value),
     Remove(String),
 }
 
@@ -126,42 +161,33 @@ impl Ready {
     fn of(change: Change, names: &mut NameTable) -> Ready {
         match change {
             Change::Name(text) => Ready::Name(names.text(&text)),
-            Change::Error(text) => Ready::Error(text.map_or(Text::Absent, |text| names.text(&text))),
+            Change::Error(text) => Ready::Error(text.map_or(Text::ABSENT, |text| names.text(&text))),
             Change::Attribute(key, None) => Ready::Remove(key),
-            Change::Attribute(key, Some(value)) => Ready::Set(Attribute {
-                key: names.text(&key),
-                value: sound(value, names),
-            }),
+            Change::Attribute(key, Some(value)) => Ready::Set(names.text(&key), value),
         }
     }
 
     /// Makes it; false when there is no room for it.
-    fn make(&self, span: &mut Span) -> bool {
-        let find = |attributes: &[Attribute], key: &str| attributes.binary_search_by(|own| own.key.as_str().cmp(key));
+    fn make(&self, opened: &mut Opened<'_>) -> bool {
+        let find = |attributes: &[(Text, Value)], key: &str| attributes.binary_search_by(|(own, _)| own.as_str().cmp(key));
         match self {
-            Ready::Name(text) => span.name = text.clone(),
-            Ready::Error(text) => span.error = text.clone(),
-            Ready::Set(attribute) => match find(&span.attributes, attribute.key.as_str()) {
-                Ok(at) => span.attributes[at].value = attribute.value.clone(),
-                Err(_) if span.attributes.len() >= SPAN_ATTRIBUTES => return false,
-                Err(at) => span.attributes.insert(at, attribute.clone()),
-            },
+            Ready::Name(text) => opened.span.name = text.clone(),
+            Ready::Error(text) => opened.span.error = text.clone(),
+            Ready::Set(key, value) => {
+                let attributes = opened.attributes();
+                match find(attributes, key.as_str()) {
+                    Ok(at) => attributes[at].1 = value.clone(),
+                    Err(_) if attributes.len() >= SPAN_ATTRIBUTES => return false,
+                    Err(at) => attributes.insert(at, (key.clone(), value.clone())),
+                }
+            }
             Ready::Remove(key) => {
-                if let Ok(at) = find(&span.attributes, key) {
-                    span.attributes.remove(at);
+                let attributes = opened.attributes();
+                if let Ok(at) = find(attributes, key) {
+                    attributes.remove(at);
                 }
             }
         }
         true
-    }
-}
-
-/// The value as attributes have it: JSON is well-formed, and numbers are finite; what is not is text.
-fn sound(value: Value, names: &mut NameTable) -> Value {
-    match value {
-        Value::Json(text) if serde_json::from_str::<serde::de::IgnoredAny>(text.as_str()).is_ok() => Value::Json(names.text(text.as_str())),
-        Value::Text(text) | Value::Json(text) => Value::Text(names.text(text.as_str())),
-        Value::Double(number) if !number.is_finite() => Value::Text(names.text(&number.to_string())),
-        plain => plain,
     }
 }

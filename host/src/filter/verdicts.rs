@@ -81,18 +81,19 @@ pub(super) fn carry_out(trial: Trial, on_failure: OnFailure, status: &FilterStat
 }
 
 /// A batch without those that leave, which come in order of their rows, and with the changes made. Traces that are not changed are not copied.
-fn rebuild(flow: Flow, leaving: Vec<(usize, Why)>, changes: Vec<Placed>, names: &mut NameTable) -> (Flow, Vec<Gone>, Made) {
+fn rebuild(flow: Flow, leaving: Vec<(usize, Why)>, mut changes: Vec<Placed>, names: &mut NameTable) -> (Flow, Vec<Gone>, Made) {
     let Flow { batch, rows, passed } = flow;
     let mut traces = TraceBatch::into_traces(batch);
     let mut made = Made::default();
-    for edit in changes {
-        if leaving.binary_search_by_key(&edit.row, |(row, _)| *row).is_ok() {
-            continue;
-        }
-        if let Some(trace) = traces.get_mut(edit.row) {
-            let Made { edits, refused } = edits::make(Arc::make_mut(trace), edit, names);
-            made.edits += edits;
-            made.refused += refused;
+    // Those of one trace after another, each trace's in their order.
+    changes.sort_by_key(|edit| edit.row);
+    changes.retain(|edit| leaving.binary_search_by_key(&edit.row, |(row, _)| *row).is_err());
+    let mut changes = changes.into_iter().peekable();
+    while let Some(row) = changes.peek().map(|edit| edit.row) {
+        let of_row = std::iter::from_fn(|| changes.next_if(|edit| edit.row == row));
+        match traces.get_mut(row) {
+            Some(trace) => made += edits::make(Arc::make_mut(trace), of_row, names),
+            None => of_row.for_each(drop),
         }
     }
     let mut leaving = leaving.into_iter().peekable();

@@ -24,7 +24,7 @@ macro_rules! id_type {
                 if let Some(bytes) = packed::<$bytes>(text.as_bytes()) {
                     $name::Packed(bytes)
                 } else if text.len() > MAX_ID_BYTES {
-                    $name::Text(format!("sha256:{}", Hex(&Sha256::digest(text))).into())
+                    $name::Text(format!("sha256:{}", hex(&Sha256::digest(text), &mut [0; 64])).into())
                 } else {
                     $name::Text(text.into())
                 }
@@ -43,6 +43,14 @@ macro_rules! id_type {
                 if bytes == [0; $bytes] { digest(&self.to_string()) } else { bytes }
             }
 
+            /// The text as it came, written into `room` if it is not held.
+            pub fn text<'a>(&'a self, room: &'a mut [u8; 2 * $bytes]) -> &'a str {
+                match self {
+                    $name::Packed(bytes) => hex(bytes, room),
+                    $name::Text(text) => text,
+                }
+            }
+
             /// Heap bytes that this id holds.
             pub fn heap_bytes(&self) -> usize {
                 match self {
@@ -54,10 +62,7 @@ macro_rules! id_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $name::Packed(bytes) => Hex(bytes).fmt(f),
-                    $name::Text(text) => f.write_str(text),
-                }
+                f.write_str(self.text(&mut [0; 2 * $bytes]))
             }
         }
 
@@ -80,20 +85,33 @@ id_type!(
 
 /// The bytes of `text` when it is exactly their lower-case hex form.
 fn packed<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let digit = |c: u8| match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    };
     if text.len() != 2 * N {
         return None;
     }
-    let mut bytes = [0; N];
+    // What is no digit shows in the end: most ids are well-formed, and looking at each digit's fate costs more than reading it.
+    let (mut bytes, mut wrong) = ([0; N], 0);
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGIT_OF[usize::from(pair[0])], DIGIT_OF[usize::from(pair[1])]);
+        wrong |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(bytes)
+    (wrong & NO_DIGIT == 0).then_some(bytes)
 }
+
+/// Marks in [`DIGIT_OF`] what is no lower-case hex digit.
+const NO_DIGIT: u8 = 1 << 7;
+
+/// The value of each lower-case hex digit.
+const DIGIT_OF: [u8; 256] = {
+    let (mut values, mut value) = ([NO_DIGIT; 256], 0);
+    while value < 16 {
+        values[DIGITS[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 fn digest<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
@@ -101,17 +119,12 @@ fn digest<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in self.0 {
-            let pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-            f.write_str(std::str::from_utf8(&pair).unwrap_or_default())?;
-        }
-        Ok(())
+/// `bytes` as lower-case hex digits, written into `room`, which is twice as long.
+fn hex<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a str {
+    for (byte, pair) in bytes.iter().zip(room.chunks_exact_mut(2)) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
+    std::str::from_utf8(room).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
 use ahash::RandomState;
 
@@ -61,6 +61,19 @@ struct Table {
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| RwLock::new(Table { entries: HashSet::default(), bytes: 0 }));
 static INTERNED_BYTES: AtomicU64 = AtomicU64::new(0);
 
+/// Names in one segment of [`BY_INDEX`].
+const SEGMENT: usize = 4096;
+
+/// Segments enough for all names that there is room for.
+const SEGMENTS: usize = (MAX_INTERNED_BYTES / ENTRY_BYTES) as usize / SEGMENT + 1;
+
+/// Names by index, for those who hold the index alone; read without a lock. A segment is made when the first of its names is.
+static BY_INDEX: [OnceLock<Box<[OnceLock<Name>]>>; SEGMENTS] = [const { OnceLock::new() }; SEGMENTS];
+
+fn place_of(index: u32) -> (usize, usize) {
+    (index as usize / SEGMENT, index as usize % SEGMENT)
+}
+
 impl Name {
     /// The name for `text`, interned now if need be; `None` when it is too long or the table is full.
     pub fn intern(text: &str) -> Option<Name> {
@@ -80,6 +93,10 @@ impl Name {
         }
         let index = u32::try_from(table.entries.len()).ok()?;
         let entry: &'static Entry = Box::leak(Box::new(Entry { index, text: text.into() }));
+        let (segment, at) = place_of(index);
+        let segment = BY_INDEX.get(segment)?.get_or_init(|| (0..SEGMENT).map(|_| OnceLock::new()).collect());
+        // Nobody else sets it: the table is locked.
+        let _ = segment[at].set(Name(entry));
         table.entries.insert(Interned(entry));
         table.bytes += bytes;
         INTERNED_BYTES.store(table.bytes, Ordering::Relaxed);
@@ -99,6 +116,12 @@ impl Name {
     /// Dense, from 0, never reused.
     pub fn index(self) -> u32 {
         self.0.index
+    }
+
+    /// The name with this index, if there is one.
+    pub fn at(index: u32) -> Option<Name> {
+        let (segment, at) = place_of(index);
+        BY_INDEX.get(segment)?.get()?[at].get().copied()
     }
 
     /// Bytes interned so far in this process.
@@ -134,51 +157,53 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A text of a span: interned when it repeats, owned when it does not, absent when empty.
-#[derive(Clone, Default)]
+/// A text of a span: interned when it repeats, owned when it does not. Sixteen bytes: spans wait by the million.
+#[derive(Clone)]
 pub enum Text {
-    /// Interned.
-    Name(Name),
-    /// Its own.
+    /// Its own; not empty.
     Own(Box<str>),
-    /// Not there.
-    #[default]
-    Absent,
+    /// Interned, or not there.
+    Name(Option<Name>),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Text::ABSENT
+    }
 }
 
 impl Text {
+    /// No text.
+    pub const ABSENT: Text = Text::Name(None);
+
     /// `text`, owned; empty is absent.
     pub fn own(text: &str) -> Text {
-        if text.is_empty() { Text::Absent } else { Text::Own(text.into()) }
+        if text.is_empty() { Text::ABSENT } else { Text::Own(text.into()) }
     }
 
     /// The text; `""` when absent.
     pub fn as_str(&self) -> &str {
         match self {
-            Text::Name(name) => name.as_str(),
             Text::Own(text) => text,
-            Text::Absent => "",
+            Text::Name(name) => name.map_or("", Name::as_str),
         }
     }
 
     /// The text, if there is one.
     pub fn get(&self) -> Option<&str> {
-        match self {
-            Text::Absent => None,
-            other => Some(other.as_str()),
-        }
+        (!self.is_absent()).then(|| self.as_str())
     }
 
     /// Whether there is none.
     pub fn is_absent(&self) -> bool {
-        matches!(self, Text::Absent)
+        matches!(self, Text::Name(None))
     }
 
     /// Heap bytes that only this value holds.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Text::Own(text) => text.len(),
-            _ => 0,
+            Text::Name(_) => 0,
         }
     }
 
@@ -244,13 +269,13 @@ impl NameTable {
     /// `text` as a [`Text`]: a name when it has been seen before.
     pub fn text(&mut self, text: &str) -> Text {
         if text.is_empty() {
-            return Text::Absent;
+            return Text::ABSENT;
         }
         if text.len() > MAX_NAME_BYTES {
             return Text::Own(text.into());
         }
         if let Some(found) = self.known.get(text) {
-            return Text::Name(Name(found.0));
+            return Text::Name(Some(Name(found.0)));
         }
         let hash = self.known.hasher().hash_one(text) | 1;
         let slot = &mut self.doorkeeper[(hash >> 32) as usize % DOORKEEPER_SLOTS];
@@ -258,7 +283,7 @@ impl NameTable {
             *slot = hash;
             return Text::Own(text.into());
         }
-        self.name(text).map_or_else(|| Text::Own(text.into()), Text::Name)
+        self.name(text).map_or_else(|| Text::Own(text.into()), |name| Text::Name(Some(name)))
     }
 
     /// `text` as a name at once, for texts that are known to be few (attribute keys); `None` as for [`Name::intern`].
@@ -295,6 +320,18 @@ mod tests {
         assert!(matches!(names.text("first-seen-name"), Text::Name(_)));
         assert_eq!(names.text("first-seen-name"), Text::own("first-seen-name"));
         assert!(names.text("").is_absent());
+    }
+
+    #[test]
+    fn a_text_is_no_larger_than_a_pointer_and_a_length() {
+        assert_eq!(size_of::<Text>(), 16);
+    }
+
+    #[test]
+    fn a_name_is_found_by_its_index() {
+        let name = Name::intern("found by its index").expect("a name");
+        assert_eq!(Name::at(name.index()), Some(name));
+        assert_eq!(Name::at(u32::MAX), None);
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::resource::{attribute_bytes, settle_attributes};
-use super::{Attribute, Resource, SpanDuration, SpanId, Text, UnixNanos};
+use super::{Attributes, Resource, SpanDuration, SpanId, Text, UnixNanos, Value};
 
 /// How a span ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -69,8 +68,8 @@ pub struct Span {
     pub status: Status,
     /// Its role in a call.
     pub kind: Kind,
-    /// What else came with it, keys in byte order, each once.
-    pub attributes: Vec<Attribute>,
+    /// What else came with it.
+    pub attributes: Attributes,
 }
 
 impl Span {
@@ -86,9 +85,8 @@ impl Span {
     }
 
     /// The value of the attribute with this key.
-    pub fn attribute(&self, key: &str) -> Option<&super::Value> {
-        let at = self.attributes.binary_search_by(|own| own.key.as_str().cmp(key)).ok()?;
-        Some(&self.attributes[at].value)
+    pub fn attribute(&self, key: &str) -> Option<Value<&str>> {
+        self.attributes.get(key)
     }
 
     /// Takes in another account of the same span (a repeated event, its start and its end, an older part).
@@ -122,7 +120,7 @@ impl Span {
         self.state = self.state.max(state);
         self.status = self.status.max(status);
         self.kind = self.kind.max(kind);
-        settle_attributes(&mut self.attributes, attributes);
+        self.attributes.settle(&attributes);
     }
 
     /// Bytes that this span holds, itself included. Its resource is usually shared, and counted all the same: it need not be.
@@ -133,7 +131,7 @@ impl Span {
             + parent
             + self.name.heap_bytes()
             + self.error.heap_bytes()
-            + attribute_bytes(&self.attributes)
+            + self.attributes.heap_bytes()
             + self.resource.heap_bytes()
     }
 }

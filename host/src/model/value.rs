@@ -1,26 +1,13 @@
-//! Attributes: all that came with a span and has no field of its own.
+//! What an attribute may say.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
-use super::{Name, Text};
-
-/// One attribute.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
-pub struct Attribute {
-    /// Its key.
-    pub key: Key,
-    /// Its value.
-    pub value: Value,
-}
-
-/// An attribute's key: interned, unless the table of names is full.
-pub type Key = Text;
-
-/// A typed value.
-#[derive(Debug, Clone)]
-pub enum Value {
+/// A typed value, which owns its text or only looks at it.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<T = Box<str>> {
     /// Text; may be empty.
-    Text(Text),
+    Text(T),
     /// A truth value.
     Bool(bool),
     /// A whole number.
@@ -28,12 +15,25 @@ pub enum Value {
     /// Any other number; finite.
     Double(f64),
     /// JSON text, checked to be well-formed.
-    Json(Text),
+    Json(T),
 }
 
-impl Value {
+impl<T: AsRef<str>> Value<T> {
+    /// The same value, looked at.
+    pub fn view(&self) -> Value<&str> {
+        match self {
+            Value::Text(text) => Value::Text(text.as_ref()),
+            Value::Bool(truth) => Value::Bool(*truth),
+            Value::Integer(number) => Value::Integer(*number),
+            Value::Double(number) => Value::Double(*number),
+            Value::Json(text) => Value::Json(text.as_ref()),
+        }
+    }
+}
+
+impl<'a> Value<&'a str> {
     /// 0 text, 1 bool, 2 integer, 3 double, 4 JSON: the codes of the plugin contract.
-    pub fn type_code(&self) -> u8 {
+    pub fn type_code(self) -> u8 {
         match self {
             Value::Text(_) => 0,
             Value::Bool(_) => 1,
@@ -44,9 +44,9 @@ impl Value {
     }
 
     /// The value as text.
-    pub fn text(&self) -> Cow<'_, str> {
+    pub fn text(self) -> Cow<'a, str> {
         match self {
-            Value::Text(text) | Value::Json(text) => Cow::Borrowed(text.as_str()),
+            Value::Text(text) | Value::Json(text) => Cow::Borrowed(text),
             Value::Bool(true) => Cow::Borrowed("true"),
             Value::Bool(false) => Cow::Borrowed("false"),
             Value::Integer(number) => Cow::Owned(number.to_string()),
@@ -54,45 +54,42 @@ impl Value {
         }
     }
 
-    /// Heap bytes that this value holds.
-    pub fn heap_bytes(&self) -> usize {
+    /// Bytes of its text, if it is one.
+    pub fn text_bytes(self) -> usize {
         match self {
-            Value::Text(text) | Value::Json(text) => text.heap_bytes(),
-            _ => 0,
+            Value::Text(text) | Value::Json(text) => text.len(),
+            Value::Bool(_) | Value::Integer(_) | Value::Double(_) => 0,
         }
     }
 
-    /// Of two values for the same key, the one that every order of arrival settles on.
-    pub(super) fn settle(&mut self, other: Value) {
-        if self.rank(&other).is_lt() {
-            *self = other;
+    /// The same value, with a text of its own.
+    pub fn owned(self) -> Value {
+        match self {
+            Value::Text(text) => Value::Text(text.into()),
+            Value::Bool(truth) => Value::Bool(truth),
+            Value::Integer(number) => Value::Integer(number),
+            Value::Double(number) => Value::Double(number),
+            Value::Json(text) => Value::Json(text.into()),
         }
     }
 
-    fn rank(&self, other: &Value) -> std::cmp::Ordering {
+    /// Of two values for the same key, the greater one is settled on, whatever order they came in.
+    fn rank(self, other: Value<&str>) -> Ordering {
         self.type_code().cmp(&other.type_code()).then_with(|| match (self, other) {
-            (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
-            (Value::Double(a), Value::Double(b)) => a.total_cmp(b),
+            (Value::Integer(a), Value::Integer(b)) => a.cmp(&b),
+            (Value::Double(a), Value::Double(b)) => a.total_cmp(&b),
             _ => self.text().cmp(&other.text()),
         })
     }
 }
 
-impl PartialEq for Value {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank(other).is_eq()
+impl<T: AsRef<str>, U: AsRef<str>> PartialEq<Value<U>> for Value<T> {
+    fn eq(&self, other: &Value<U>) -> bool {
+        self.view().rank(other.view()).is_eq()
     }
 }
-impl PartialOrd for Value {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.rank(other))
-    }
-}
-
-impl Attribute {
-    /// An attribute whose key is interned if the table has room.
-    pub fn new(key: &str, value: Value) -> Attribute {
-        let key = Name::intern(key).map_or_else(|| Text::own(key), Text::Name);
-        Attribute { key, value }
+impl<T: AsRef<str>, U: AsRef<str>> PartialOrd<Value<U>> for Value<T> {
+    fn partial_cmp(&self, other: &Value<U>) -> Option<Ordering> {
+        Some(self.view().rank(other.view()))
     }
 }

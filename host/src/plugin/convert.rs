@@ -8,7 +8,7 @@ use super::text::Reader;
 use crate::batch::TraceBatch;
 use crate::export::{Outcome, RowOutcome};
 use crate::filter::{Change, Decisions, Edit, Target, Verdict};
-use crate::model::{Text, Value};
+use crate::model::Value;
 
 /// What became of a batch of so many rows.
 pub(super) fn outcome(outcome: types::Outcome, rows: usize, reader: Reader<'_>) -> Outcome {
@@ -103,13 +103,13 @@ fn edit(edit: types::Edit, traces: usize, spans: usize) -> Result<Edit, String> 
 /// A value as the model has it: numbers are finite, JSON is well-formed.
 fn attribute(key: &str, value: types::Value) -> Result<Value, String> {
     Ok(match value {
-        types::Value::Text(text) => Value::Text(Text::own(&text)),
+        types::Value::Text(text) => Value::Text(text.into()),
         types::Value::Boolean(value) => Value::Bool(value),
         types::Value::Integer(number) => Value::Integer(number),
         types::Value::Double(number) if number.is_finite() => Value::Double(number),
         types::Value::Double(number) => return Err(format!("it set the attribute {key:?} to {number}; numbers are finite")),
         types::Value::Json(text) => match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
-            Ok(_) => Value::Json(Text::own(&text)),
+            Ok(_) => Value::Json(text.into()),
             Err(error) => return Err(format!("it set the attribute {key:?} to JSON that is none: {error}")),
         },
     })
@@ -207,7 +207,7 @@ mod tests {
         let torn = edit(key(), Some(types::Value::Json("{".into()))).expect_err("half an object");
         assert!(torn.starts_with("it set the attribute \"k\" to JSON that is none: EOF"), "{torn}");
         assert_eq!(edit(key(), None), Ok(Change::Attribute("k".into(), None)));
-        let json = Change::Attribute("k".into(), Some(Value::Json(Text::own("[1]"))));
+        let json = Change::Attribute("k".into(), Some(Value::Json("[1]".into())));
         assert_eq!(edit(key(), Some(types::Value::Json("[1]".into()))), Ok(json));
     }
 

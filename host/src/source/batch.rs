@@ -133,6 +133,15 @@ impl<'a> Entry<'a> {
         self.fields.iter().map(move |at| (&bytes[at.key..at.value], &bytes[at.value..at.end]))
     }
 
+    /// As [`Entry::fields`], each value as text, too, where that is known: looking at all bytes of an entry once costs less than at each value by itself.
+    /// A value that comes without may be text all the same.
+    pub fn texts(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8], Option<&'a str>)> + use<'a> {
+        let first = self.fields.first().map_or(0, |at| at.key);
+        let all = self.bytes.get(first..first + self.size()).and_then(|all| std::str::from_utf8(all).ok()).unwrap_or_default();
+        let texts = self.fields.iter().map(move |at| all.get(at.value - first..at.end - first));
+        self.fields().zip(texts).map(|((key, value), text)| (key, value, text))
+    }
+
     /// Bytes of all keys and values.
     pub fn size(&self) -> usize {
         match (self.fields.first(), self.fields.last()) {
