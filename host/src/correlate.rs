@@ -202,7 +202,7 @@ impl Correlator {
 
     /// Whether there is an open trace with this id.
     pub fn is_open(&self, id: &TraceId) -> bool {
-        self.by_id.contains_key(id)
+        self.slot_of(id).is_some()
     }
 
     /// The open trace with this id, as far as it has come: a copy.
