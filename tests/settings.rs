@@ -152,6 +152,12 @@ TRACE_ENABLE_STATS=perhaps: expected true or false
 /// Scenario: `meshtrace demo --once`, with no Redis, a free port and a directory of its own.
 /// Guarantees: it ends by itself and well, says what to try, shows every trace as a tree, and leaves a file for each.
 #[test]
+";
+    assert_eq!(said, expected);
+    let said = HostBuilder::idle().set("REDIS_URL", "redis://:secret@host:notaport").set("REDIS_TLS_CERT", "client.pem").refused();
+    let expected = "\
+meshtrace: REDIS_TLS_KEY=: expected the PEM file of the key of REDIS_TLS_CERT
+REDIS_URL=redis://:***@host:notaport: expected redis://USER:PASSWORD@HOST:PORT/DB, where HOST is no wildcard, PORT and DB are numbers, and / ? # @ % in a password are percent-encoded
 fn the_demo_shows_the_captured_traces_and_ends() {
     let ended = HostBuilder::idle()
         .unset("REDIS_URL")

@@ -14,11 +14,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
+use crate::config::{Config, FILE_VARIABLE, SETTINGS, SourceConfig, Sources, Values};
 use crate::demo;
-
-/// Names the configuration file, as `--config` does.
-const CONFIG_VARIABLE: &str = "MESHTRACE_CONFIG";
 
 /// Runs the command; the exit code says whether it did what it was asked.
 pub fn main() -> ExitCode {
@@ -64,7 +61,7 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
     let config = Arg::new("config-file")
         .long("config")
         .value_name("FILE")
-        .help("Configuration file [default: meshtrace.toml, if there is one] [env: MESHTRACE_CONFIG]");
+        .help(format!("Configuration file [default: meshtrace.toml, if there is one] [env: {FILE_VARIABLE}]"));
     SETTINGS.iter().filter(|setting| wanted(setting.key)).fold(command.arg(config), |command, setting| {
         let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
         let help = format!("{}{default} [env: {}]", setting.help, setting.env);
@@ -75,7 +72,7 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
 
 /// The variables that are text. One of ours that is not is named only: its value may be a secret.
 fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<BTreeMap<String, String>> {
-    let ours = |name: &str| name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.env == name);
+    let ours = |name: &str| name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.env == name);
     let mut environment = BTreeMap::new();
     for (key, value) in variables {
         let Ok(key) = key.into_string() else { continue };
@@ -93,7 +90,7 @@ fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
     // Not every command has every setting as a flag.
     let given = |key| matches.try_get_one::<String>(key).ok().flatten().cloned();
     let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, given(setting.key)?))).collect();
-    let file = matches.get_one::<String>("config-file").or_else(|| environment.get(CONFIG_VARIABLE)).map(PathBuf::from);
+    let file = matches.get_one::<String>("config-file").or_else(|| environment.get(FILE_VARIABLE)).map(PathBuf::from);
     let mut sources = Sources { environment, flags, ..Sources::default() };
     sources.read_file(file.as_deref())?;
     Ok(sources)
@@ -181,7 +178,7 @@ mod tests {
     #[test]
     fn a_variable_of_ours_that_is_no_text_is_named_without_its_value() {
         let given = |name: &str| environment([(name.into(), OsString::from_vec(b"hush\xff".to_vec()))].into_iter());
-        for name in ["REDIS_URL", "MESHTRACE_API_TOKEN", CONFIG_VARIABLE] {
+        for name in ["REDIS_URL", "MESHTRACE_API_TOKEN", FILE_VARIABLE] {
             let error = given(name).expect_err("a refusal").to_string();
             assert_eq!(error, format!("{name}: its value is not text; expected UTF-8"));
         }

@@ -45,7 +45,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Batch, Settlement, SourceState, SourceStatus};
 use connect::Connector;
-pub use connect::TlsFiles;
+pub use connect::{ClientFiles, TlsFiles};
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::replies as fuzz_replies;
 pub use journal::JournalBounds;
