@@ -126,6 +126,21 @@ fn the_config_command_prints_values_and_where_each_comes_from() {
     assert!(!ended.stdout.contains("secret") && !ended.stderr.contains("secret"));
 }
 
+/// Scenario: who reads what a command prints has stopped, as `head` does.
+/// Guarantees: the command ends well, and says nothing of it.
+#[test]
+fn a_command_that_nobody_reads_any_more_ends_well() {
+    for arguments in [
+        &["config"][..],
+        &["plugin", "list"],
+        &["plugin", "check", "stats"],
+        &["demo", "--once", "--exporter-type", "none", "--enable-stats=false"],
+    ] {
+        let ended = HostBuilder::idle().arguments(arguments).unread().ended();
+        assert!(ended.success && ended.stderr.is_empty(), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
 /// Scenario: values that mean nothing, in each place; and names that nothing has.
 /// Guarantees: the start is refused with the name, what was given and what is allowed; all bad values at once, and no password.
 #[test]

@@ -5,11 +5,11 @@ mod plugin;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,8 +25,9 @@ pub fn main() -> ExitCode {
         Some(("dead", matches)) => dead::run(matches),
         Some(("demo", matches)) => sources(matches).and_then(|sources| demo_mode(sources, matches.get_flag("once"))),
         Some(("plugin", matches)) => plugin::run(matches),
-        Some((_, matches)) => sources(matches).and_then(run),
-        None => Ok(()),
+        Some(("run", matches)) => sources(matches).and_then(run),
+        // The parser has seen to it that there is one, and that it is one of these.
+        _ => Err(anyhow!("there is no command {:?}", matches.subcommand_name().unwrap_or_default())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,7 +99,7 @@ fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
 
 fn show_config(sources: Sources) -> anyhow::Result<()> {
     let values = Values::new(sources)?;
-    print!("{}", values.describe());
+    print(&values.describe())?;
     Config::new(&values).map(drop)
 }
 
@@ -127,6 +128,18 @@ fn demo_mode(mut sources: Sources, once: bool) -> anyhow::Result<()> {
     to_its_end(async { demo::run(config, once, stop_signal()).await })
 }
 
+/// Prints to standard output, for people and scripts. Whoever stops reading has read enough: `println!` would panic.
+///
+/// # Errors
+/// What else keeps standard output from being written.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("standard output cannot be written"),
+    }
+}
+
 /// Runs a host. At its end nobody waits for a plugin that is still being compiled or started.
 fn to_its_end(host: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = runtime()?;
@@ -142,7 +155,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// The log goes to standard error: standard output is the console exporter's.
 fn start_log(filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!(
+        anyhow!(
             "MESHTRACE_LOG={filter}: expected error, warn, info, debug, trace or a filter such as info,meshtrace::source=debug ({error})"
         )
     })?;
