@@ -58,8 +58,8 @@ pub const DOCUMENTED_GROUP: &str = "mcp-mesh-registry-processors";
 pub const OWN_GROUP: &str = "meshtrace";
 /// How the names of our consumers begin.
 const CONSUMER_PREFIX: &str = "meshtrace-";
-/// The stream is looked at this often while nothing comes. What is due is noticed no later.
-const BLOCK: Duration = Duration::from_millis(50);
+/// The stream is looked at this often while nothing comes.
+const BLOCK: Duration = super::TICK;
 
 /// Where and how to read.
 #[derive(Debug, Clone)]
