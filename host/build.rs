@@ -1,10 +1,12 @@
-//! Builds the bundled plugins, and writes down which functions the plugin contract has.
+//! Builds the bundled plugins, and writes down which functions the plugin contract has, and what in it is not explained.
 
 use std::env;
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use wit_parser::{Docs, PackageId, Resolve, TypeDefKind};
 
 const PLUGINS: [&str; 6] = ["console", "json", "otlp", "redact", "sampling", "stats"];
 
@@ -22,8 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The contract's interfaces and their functions, as a constant: wasmtime's linker cannot say what it has.
 fn write_surface(wit: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
-    let mut resolve = wit_parser::Resolve::default();
+    let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(wit)?;
+    std::fs::write(out.join("explained.rs"), explained(&resolve, package))?;
     let package = &resolve.packages[package];
     let version = package.name.version.as_ref().ok_or("the WIT package has no version")?;
     let mut text = format!("const VERSION: &str = {:?};\nconst SURFACE: &[(&str, &[&str])] = &[\n", version.to_string());
@@ -33,6 +36,35 @@ fn write_surface(wit: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     }
     text.push_str("];\n");
     Ok(std::fs::write(out.join("surface.rs"), text)?)
+}
+
+/// What the contract has, each with whether a doc comment says what it means: whoever writes a plugin by hand has nothing else.
+fn explained(resolve: &Resolve, package: PackageId) -> String {
+    let package = &resolve.packages[package];
+    let mut items = vec![("the package".to_owned(), &package.docs)];
+    items.extend(package.worlds.iter().map(|(name, world)| (format!("world {name}"), &resolve.worlds[*world].docs)));
+    for (interface, id) in &package.interfaces {
+        let found = &resolve.interfaces[*id];
+        items.push((format!("interface {interface}"), &found.docs));
+        items.extend(found.functions.iter().map(|(name, function)| (format!("{interface}.{name}"), &function.docs)));
+        for (name, kind) in &found.types {
+            let (name, kind) = (format!("{interface}.{name}"), &resolve.types[*kind]);
+            let part = |part: &str| format!("{name}.{part}");
+            match &kind.kind {
+                // Used from another interface, where it is explained.
+                TypeDefKind::Type(_) => continue,
+                TypeDefKind::Record(record) => items.extend(record.fields.iter().map(|field| (part(&field.name), &field.docs))),
+                TypeDefKind::Variant(variant) => items.extend(variant.cases.iter().map(|case| (part(&case.name), &case.docs))),
+                TypeDefKind::Enum(cases) => items.extend(cases.cases.iter().map(|case| (part(&case.name), &case.docs))),
+                TypeDefKind::Flags(flags) => items.extend(flags.flags.iter().map(|flag| (part(&flag.name), &flag.docs))),
+                _ => {}
+            }
+            items.push((name, &kind.docs));
+        }
+    }
+    let is_explained = |docs: &Docs| docs.contents.as_ref().is_some_and(|text| !text.trim().is_empty());
+    let items: Vec<(String, bool)> = items.into_iter().map(|(name, docs)| (name, is_explained(docs))).collect();
+    format!("const EXPLAINED: &[(&str, bool)] = &{items:?};\n")
 }
 
 fn build_plugins(plugins: &Path, out: &Path) -> Result<(), Box<dyn Error>> {

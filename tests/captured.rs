@@ -1,5 +1,7 @@
 //! The captured events of real agents, from XADD to files and answers.
 
+mod documented;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -77,46 +79,6 @@ fn every_captured_trace_span_and_error_is_answered_and_written() {
     assert_eq!((list["count"].as_u64(), list["total"].as_u64()), (Some(70), Some(70)));
     let cli = Command::new("redis-cli").args(["-p", &redis.port.to_string(), "XPENDING", STREAM, GROUP]).output().expect("redis-cli");
     assert!(cli.stdout.starts_with(b"0\n"), "{}", String::from_utf8_lossy(&cli.stdout));
-}
-
-/// Scenario: the shell lines of MCP Mesh's documents, with the address changed and nothing else.
-/// Guarantees: they work as written; the one that averages durations reads `duration_ms`.
-#[test]
-fn the_documented_shell_lines_work_with_real_curl_and_jq() {
-    let redis = RedisServer::start();
-    let host = exported(&redis);
-    let base = host.url("");
-    let lines = [
-        ("curl -s BASE/trace/status | jq .enabled", "true"),
-        ("curl -s BASE/trace/status | jq -r .consumer.status", "running"),
-        ("curl -s BASE/trace/status | jq .correlator.active_traces", "0"),
-        ("curl -s BASE/trace/list | jq '.traces | length'", "20"),
-        (
-            r#"curl -s "BASE/trace/search?min_duration_ms=1000&limit=10" | jq '.traces[] | {trace_id, duration, agents}' | jq -s 'length > 0'"#,
-            "true",
-        ),
-        (
-            r#"curl -s "BASE/trace/search?success=false&limit=5" | jq '.traces[] | {trace_id, agents, spans: [.spans[] | select(.success == false)]}' | jq -s length"#,
-            "5",
-        ),
-        (r#"curl -s "BASE/trace/search?agent_name=weather-agent&limit=50" | jq '[.traces[].duration_ms] | add / length > 0'"#, "true"),
-        (
-            r#"HOUR_AGO=$(date -u -d '1 hour ago' +%Y-%m-%dT%H:%M:%SZ); curl -s "BASE/trace/search?start_time=$HOUR_AGO&limit=100" | jq '.traces | type'"#,
-            "\"array\"",
-        ),
-        ("STATS=$(curl -s BASE/trace/stats); echo $STATS | jq '.success_traces / .total_traces * 100 | floor'", "85"),
-        ("STATS=$(curl -s BASE/trace/stats); echo $STATS | jq .success_rate", "85.71"),
-        (
-            r#"curl -s "BASE/trace/list?limit=100" | jq -c '.traces[]' | while read -r trace; do echo "$trace" | jq -r .trace_id; done | sort -u | wc -l"#,
-            "70",
-        ),
-        (r#"curl -s "BASE/trace/search?success=false&limit=10" | jq -r '.traces[].trace_id' | wc -l"#, "10"),
-    ];
-    for (line, printed) in lines {
-        let output = Command::new("bash").args(["-o", "pipefail", "-c", &line.replace("BASE", &base)]).output().expect("bash");
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), printed, "{line}");
-    }
 }
 
 /// Scenario: a complete-span event and the documented span_start, span_end and error events of one trace, in Redis together.

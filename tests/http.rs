@@ -65,7 +65,7 @@ fn lists_are_pages_with_the_newest_first() {
 #[test]
 fn what_cannot_be_answered_is_refused_by_name() {
     let host = HostBuilder::idle().start();
-    let list = "an integer from 1 to 100";
+    let list = "an integer above 0; more than 100 counts as 100";
     let cases = [
         ("list?limit=0", "bad parameter", "limit", "0", list),
         ("list?limit=-1", "bad parameter", "limit", "-1", list),

@@ -262,15 +262,18 @@ fn summary(document: &Value) -> String {
     )
 }
 
-/// The examples in other languages, but for those that have not been built.
+/// The examples in other languages, but for those whose toolchain cannot be had here.
 fn built_examples() -> Vec<(&'static str, Vec<u8>)> {
     let names = ["c-summary", "go-summary", "js-summary", "python-summary"];
-    names.into_iter().filter_map(|name| Some((name, example(name)?))).collect()
+    let built: Vec<_> = names.into_iter().filter_map(|name| Some((name, example(name)?))).collect();
+    assert!(!built.is_empty(), "no example has been built; cargo xtask examples does, or says what is missing");
+    built
 }
 
 /// Scenario: the examples in C, Go, JavaScript and Python are dropped in together, nothing is granted to any, and the captured events are published.
 /// Guarantees: all of them load and run; what each says about every trace is what the JSON files say, and none has failed.
 #[test]
+#[ignore = "needs what cargo xtask examples builds; cargo xtask test runs it"]
 fn the_examples_in_four_languages_run_together_without_grants_and_agree_with_the_json_files() {
     let examples = built_examples();
     let redis = RedisServer::start();
@@ -292,10 +295,12 @@ fn the_examples_in_four_languages_run_together_without_grants_and_agree_with_the
 /// (JavaScript's engine collects later than that; it has to keep its default.)
 /// Guarantees: each gives back what earlier batches brought: all traces are taken by all, and no call failed.
 #[test]
+#[ignore = "needs what cargo xtask examples builds; cargo xtask test runs it"]
 fn the_examples_in_c_go_and_python_give_back_what_they_were_handed() {
     let redis = RedisServer::start();
     let mut examples = built_examples();
     examples.retain(|(name, _)| *name != "js-summary");
+    assert!(!examples.is_empty(), "JavaScript's alone has been built");
     let host = with_guests(&redis, &[]).set("TRACE_EXPORTER_TYPE", "none");
     let host = examples.iter().fold(host, |host, (name, wasm)| {
         host.plugin(name, wasm).file(&format!("plugins/{name}.toml"), "[limits]\nmemory-bytes = \"64MiB\"\n")

@@ -126,6 +126,21 @@ fn the_config_command_prints_values_and_where_each_comes_from() {
     assert!(!ended.stdout.contains("secret") && !ended.stderr.contains("secret"));
 }
 
+/// Scenario: who reads what a command prints has stopped, as `head` does.
+/// Guarantees: the command ends well, and says nothing of it.
+#[test]
+fn a_command_that_nobody_reads_any_more_ends_well() {
+    for arguments in [
+        &["config"][..],
+        &["plugin", "list"],
+        &["plugin", "check", "stats"],
+        &["demo", "--once", "--exporter-type", "none", "--enable-stats=false"],
+    ] {
+        let ended = HostBuilder::idle().arguments(arguments).unread().ended();
+        assert!(ended.success && ended.stderr.is_empty(), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
 /// Scenario: values that mean nothing, in each place; and names that nothing has.
 /// Guarantees: the start is refused with the name, what was given and what is allowed; all bad values at once, and no password.
 #[test]
@@ -139,6 +154,12 @@ meshtrace.toml: max_trace_spans=0: expected a whole number above 0
 TRACE_ENABLE_STATS=perhaps: expected true or false
 ";
     assert_eq!(said, expected);
+    let said = HostBuilder::idle().set("REDIS_URL", "redis://:secret@host:notaport").set("REDIS_TLS_CERT", "client.pem").refused();
+    let expected = "\
+meshtrace: REDIS_TLS_KEY=: expected the PEM file of the key of REDIS_TLS_CERT
+REDIS_URL=redis://:***@host:notaport: expected redis://USER:PASSWORD@HOST:PORT/DB, where HOST is no wildcard, PORT and DB are numbers, and / ? # @ % in a password are percent-encoded
+";
+    assert_eq!(said, expected);
     let said = HostBuilder::idle().file("meshtrace.toml", "trace_time_out = \"5m\"\n").refused();
     assert!(said.starts_with("meshtrace: meshtrace.toml: unknown key \"trace_time_out\"; there are tracing_enabled, "), "{said}");
     let said = HostBuilder::idle().set("MESHTRACE_QUIET_PERIODS", "5s").refused();
@@ -149,13 +170,14 @@ TRACE_ENABLE_STATS=perhaps: expected true or false
     assert!(said.starts_with("meshtrace: MESHTRACE_LOG=loud=very=: expected error, warn, info, debug, trace or a filter"), "{said}");
 }
 
-/// Scenario: `meshtrace demo --once`, with no Redis, a free port and a directory of its own.
+/// Scenario: `meshtrace demo --once`, with a free port and a directory of its own, in a shell whose variables are for another host.
 /// Guarantees: it ends by itself and well, says what to try, shows every trace as a tree, and leaves a file for each.
 #[test]
 fn the_demo_shows_the_captured_traces_and_ends() {
     let ended = HostBuilder::idle()
-        .unset("REDIS_URL")
-        .unset("TRACE_EXPORTER_TYPE")
+        .set("REDIS_URL", "redis://nowhere.invalid:1")
+        .set("TRACE_EXPORTER_TYPE", "none")
+        .set("TRACE_PRETTY_OUTPUT", "false")
         .unset("TRACE_JSON_OUTPUT_DIR")
         .arguments(&["demo", "--once", "--json-output-dir", "files"])
         .ended();
@@ -163,10 +185,26 @@ fn the_demo_shows_the_captured_traces_and_ends() {
     assert_eq!(ended.stdout.lines().last(), Some("70 traces exported"));
     assert_eq!(ended.stdout.lines().filter(|line| line.starts_with("🔗 TRACE ")).count(), 70);
     assert_eq!(ended.stdout.matches("curl -s").count(), 3);
-    assert!(ended.stdout.contains("as JSON files in files;") && ended.stdout.contains("--plugin-dir"));
+    assert!(ended.stdout.contains("  traces appear below as trees; as JSON files in files; and at http://"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("--plugin-dir"));
     let files = json_files(&ended.dir.path().join("files"));
     let spans: usize = files.values().filter_map(|file| file["spans"].as_array()).map(Vec::len).sum();
     assert_eq!((files.len(), spans), (70, 232));
+}
+
+/// Scenario: the demo, with flags that choose no console, or lines in place of trees.
+/// Guarantees: it says where traces appear then.
+#[test]
+fn the_demo_says_where_traces_appear() {
+    for (flags, said) in [
+        (["--exporter-type", "none"], "  traces do not appear here, as the console exporter does not run; and at http://"),
+        (["--pretty-output", "false"], "  traces appear below, a line each; as JSON files in files; and at http://"),
+    ] {
+        let host = HostBuilder::idle().arguments(&[&["demo", "--once", "--json-output-dir", "files"][..], &flags].concat());
+        let ended = host.ended();
+        assert!(ended.success && ended.stdout.contains(said), "{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.stdout.lines().last(), Some("70 traces exported"));
+    }
 }
 
 /// Scenario: events come to the host's own listener, from an ordinary client.

@@ -39,6 +39,11 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Whether nothing may be left out for want of a program or a right.
+pub fn on_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
 /// Ports that the system hands out to nobody by itself: so one that is free stays free until it is bound, and while a server that had it is down.
 const PORTS: std::ops::Range<u64> = 10_000..32_000;
 

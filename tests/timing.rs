@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::support::events::{publish, span, spans_of};
-use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, wait_until_settled};
+use crate::support::{PATIENCE, eventually};
 
 const QUIET: Duration = Duration::from_secs(2);
 /// Shorter than the quiet period.
@@ -76,23 +76,35 @@ fn a_redis_that_was_paused_splits_no_trace() {
     assert_eq!(host.counted("disconnects"), 0);
 }
 
-/// Scenario: traces of one span, one after the other.
-/// Guarantees: none comes out before its quiet period has passed, and on a machine that has time for it one comes out within a second after.
+/// Scenario: traces of one span, one after the other, each published when the one before has come out.
+/// Guarantees: none comes out before its quiet period has passed; on a machine that has time for it one is whole within 100 ms after, over HTTP. Where every
+/// one was late by more the machine may have been busy, so this goes on until one is in time; but a host that looked only now and then would be late each time
+/// by the same, as its looks would have published the next.
 #[test]
 fn a_complete_trace_comes_out_when_its_quiet_period_is_over() {
     const SHORT: Duration = Duration::from_millis(300);
+    const ON_TIME: Duration = Duration::from_millis(100);
     let redis = RedisServer::start();
     let mut connection = redis.connect();
-    let host = HostBuilder::new(&redis.url()).start();
+    let host = HostBuilder::new(&redis.url()).set("TRACE_EXPORTER_TYPE", "none").set("TRACE_ENABLE_STATS", "false").start();
     host.wait_until_running();
-    let mut waited = Vec::new();
-    for number in 1..=5 {
+    let mut soonest = PATIENCE;
+    let start = Instant::now();
+    for number in 1.. {
         let published = Instant::now();
         publish(&mut connection, STREAM, &[span(&format!("t{number}"), "a", None)]);
-        host.wait_for_exports(number);
-        waited.push(published.elapsed());
+        let path = format!("/trace/t{number}");
+        while host.get(&path).status == 404 || host.get(&path).json()["complete"] != true {
+            assert!(published.elapsed() < PATIENCE, "{path} does not come out");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let waited = published.elapsed();
+        // Redis stamps whole milliseconds.
+        assert!(waited + Duration::from_millis(2) > SHORT, "{waited:?}");
+        soonest = soonest.min(waited);
+        if soonest <= SHORT + ON_TIME {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "the soonest of {number} took {soonest:?}");
     }
-    // Redis stamps whole milliseconds.
-    assert!(waited.iter().all(|waited| *waited + Duration::from_millis(2) > SHORT), "{waited:?}");
-    assert!(waited.iter().any(|waited| *waited < SHORT + Duration::from_secs(1)), "{waited:?}");
 }

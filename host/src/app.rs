@@ -113,7 +113,7 @@ impl App {
         serve_api(&tasks, (listener, serving), state, stopping.clone());
         manager.start().await?;
         stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
-        let json_dir = stages.registry.records().get("json").is_some_and(|json| json.loaded.is_some()).then_some(exporters.json_dir);
+        let json_dir = stages.has_loaded("json").then_some(exporters.json_dir);
         tasks.spawn("plugins", manager.run(stopping));
         let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { keep_idle(&tasks, &source, ends) };
         Ok(App {

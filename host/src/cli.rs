@@ -5,20 +5,17 @@ mod plugin;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::config::{Config, SETTINGS, SourceConfig, Sources, Values};
+use crate::config::{Config, FILE_VARIABLE, SETTINGS, SourceConfig, Sources, Values};
 use crate::demo;
-
-/// Names the configuration file, as `--config` does.
-const CONFIG_VARIABLE: &str = "MESHTRACE_CONFIG";
 
 /// Runs the command; the exit code says whether it did what it was asked.
 pub fn main() -> ExitCode {
@@ -28,8 +25,9 @@ pub fn main() -> ExitCode {
         Some(("dead", matches)) => dead::run(matches),
         Some(("demo", matches)) => sources(matches).and_then(|sources| demo_mode(sources, matches.get_flag("once"))),
         Some(("plugin", matches)) => plugin::run(matches),
-        Some((_, matches)) => sources(matches).and_then(run),
-        None => Ok(()),
+        Some(("run", matches)) => sources(matches).and_then(run),
+        // The parser has seen to it that there is one, and that it is one of these.
+        _ => Err(anyhow!("there is no command {:?}", matches.subcommand_name().unwrap_or_default())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,7 +62,7 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
     let config = Arg::new("config-file")
         .long("config")
         .value_name("FILE")
-        .help("Configuration file [default: meshtrace.toml, if there is one] [env: MESHTRACE_CONFIG]");
+        .help(format!("Configuration file [default: meshtrace.toml, if there is one] [env: {FILE_VARIABLE}]"));
     SETTINGS.iter().filter(|setting| wanted(setting.key)).fold(command.arg(config), |command, setting| {
         let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
         let help = format!("{}{default} [env: {}]", setting.help, setting.env);
@@ -75,7 +73,7 @@ fn with_settings_of(command: Command, wanted: impl Fn(&str) -> bool) -> Command 
 
 /// The variables that are text. One of ours that is not is named only: its value may be a secret.
 fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<BTreeMap<String, String>> {
-    let ours = |name: &str| name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.env == name);
+    let ours = |name: &str| name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.env == name);
     let mut environment = BTreeMap::new();
     for (key, value) in variables {
         let Ok(key) = key.into_string() else { continue };
@@ -93,7 +91,7 @@ fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
     // Not every command has every setting as a flag.
     let given = |key| matches.try_get_one::<String>(key).ok().flatten().cloned();
     let flags = SETTINGS.iter().filter_map(|setting| Some((setting.key, given(setting.key)?))).collect();
-    let file = matches.get_one::<String>("config-file").or_else(|| environment.get(CONFIG_VARIABLE)).map(PathBuf::from);
+    let file = matches.get_one::<String>("config-file").or_else(|| environment.get(FILE_VARIABLE)).map(PathBuf::from);
     let mut sources = Sources { environment, flags, ..Sources::default() };
     sources.read_file(file.as_deref())?;
     Ok(sources)
@@ -101,7 +99,7 @@ fn sources(matches: &ArgMatches) -> anyhow::Result<Sources> {
 
 fn show_config(sources: Sources) -> anyhow::Result<()> {
     let values = Values::new(sources)?;
-    print!("{}", values.describe());
+    print(&values.describe())?;
     Config::new(&values).map(drop)
 }
 
@@ -130,6 +128,18 @@ fn demo_mode(mut sources: Sources, once: bool) -> anyhow::Result<()> {
     to_its_end(async { demo::run(config, once, stop_signal()).await })
 }
 
+/// Prints to standard output, for people and scripts. Whoever stops reading has read enough: `println!` would panic.
+///
+/// # Errors
+/// What else keeps standard output from being written.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("standard output cannot be written"),
+    }
+}
+
 /// Runs a host. At its end nobody waits for a plugin that is still being compiled or started.
 fn to_its_end(host: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = runtime()?;
@@ -145,7 +155,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// The log goes to standard error: standard output is the console exporter's.
 fn start_log(filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!(
+        anyhow!(
             "MESHTRACE_LOG={filter}: expected error, warn, info, debug, trace or a filter such as info,meshtrace::source=debug ({error})"
         )
     })?;
@@ -181,7 +191,7 @@ mod tests {
     #[test]
     fn a_variable_of_ours_that_is_no_text_is_named_without_its_value() {
         let given = |name: &str| environment([(name.into(), OsString::from_vec(b"hush\xff".to_vec()))].into_iter());
-        for name in ["REDIS_URL", "MESHTRACE_API_TOKEN", CONFIG_VARIABLE] {
+        for name in ["REDIS_URL", "MESHTRACE_API_TOKEN", FILE_VARIABLE] {
             let error = given(name).expect_err("a refusal").to_string();
             assert_eq!(error, format!("{name}: its value is not text; expected UTF-8"));
         }

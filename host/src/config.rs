@@ -21,12 +21,12 @@ use self::values::Reader;
 use crate::correlate::Rules;
 use crate::secret::Secret;
 use crate::source::embedded::GROUP;
-use crate::source::redis::{DOCUMENTED_GROUP, JournalBounds, RedisConfig, TlsFiles};
+use crate::source::redis::{ClientFiles, DOCUMENTED_GROUP, JournalBounds, RedisConfig, TlsFiles};
 use crate::store;
 pub use api::{ApiConfig, Certificate, Token, token};
 pub use settings::{SETTINGS, Setting};
 pub use telemetry::{Endpoint, Telemetry};
-pub use values::{Origin, Sources, Values};
+pub use values::{FILE_VARIABLE, Origin, Sources, Values};
 
 /// Everything that can be set, understood.
 #[derive(Debug, Clone)]
@@ -109,18 +109,14 @@ impl Config {
     /// All that is wrong, a line each.
     pub fn new(values: &Values) -> anyhow::Result<Config> {
         let mut read = values.reader();
-        let tls = TlsFiles {
-            ca: read.optional("redis_tls_ca").map(PathBuf::from),
-            cert: read.optional("redis_tls_cert").map(PathBuf::from),
-            key: read.optional("redis_tls_key").map(PathBuf::from),
-            skip_verify: read.get("redis_tls_skip_verify", parse::boolean),
-        };
+        let tls = read_tls(&mut read);
+        let quiet = read.get("quiet_period", parse::duration);
         let retention = read.get("trace_retention", parse::duration);
         let (url, stream, group) =
             (read.get("redis_url", parse::redis_url), read.get("stream", parse::text), read.optional("consumer_group"));
         let count = read.get("batch_size", parse::batch_size);
         let rules = Rules {
-            quiet_ms: millis(read.get("quiet_period", parse::duration)),
+            quiet_ms: millis(quiet),
             parent_wait_ms: millis(read.get("parent_wait", parse::duration)),
             timeout_ms: millis(read.get("trace_timeout", parse::positive_duration)),
             max_age_ms: millis(read.get("max_trace_age", parse::positive_duration)),
@@ -142,7 +138,7 @@ impl Config {
                 max: rules.max_remembered,
             },
             max_len: read.get("stream_max_len", parse::count_or_none),
-            quiet: read.get("quiet_period", parse::duration),
+            quiet,
         };
         let config = Config {
             enabled: read.get("tracing_enabled", parse::boolean),
@@ -190,6 +186,21 @@ impl SourceConfig {
             password: listener.password.map(|password| password.as_str().into()),
             stream: redis.stream,
         }
+    }
+}
+
+/// `REDIS_TLS_*`. A client's certificate is of no use without its key, nor the other way round.
+fn read_tls(read: &mut Reader<'_>) -> TlsFiles {
+    let (cert, key) = (read.optional("redis_tls_cert").map(PathBuf::from), read.optional("redis_tls_key").map(PathBuf::from));
+    match (&cert, &key) {
+        (Some(_), None) => read.refuse("redis_tls_key", "the PEM file of the key of REDIS_TLS_CERT"),
+        (None, Some(_)) => read.refuse("redis_tls_cert", "the PEM file of the certificate of REDIS_TLS_KEY"),
+        _ => {}
+    }
+    TlsFiles {
+        ca: read.optional("redis_tls_ca").map(PathBuf::from),
+        client: cert.zip(key).map(|(cert, key)| ClientFiles { cert, key }),
+        skip_verify: read.get("redis_tls_skip_verify", parse::boolean),
     }
 }
 

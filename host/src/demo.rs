@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::app::App;
+use crate::cli::print;
 use crate::config::{Config, SourceConfig};
 use publisher::Publisher;
 
@@ -32,8 +33,9 @@ pub fn defaults() -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// Variables that a shell may have for a host beside a real Redis. The demo needs none, and disturbs nobody's mesh.
-pub const NOT_FOR_THE_DEMO: [&str; 3] = ["REDIS_URL", "MESHTRACE_STREAM", "MCP_MESH_DISTRIBUTED_TRACING_ENABLED"];
+/// Variables that a shell may have for a host beside a real Redis. The demo needs none, disturbs nobody's mesh, and shows what it is there to show.
+pub const NOT_FOR_THE_DEMO: [&str; 5] =
+    ["REDIS_URL", "MESHTRACE_STREAM", "MCP_MESH_DISTRIBUTED_TRACING_ENABLED", "TRACE_EXPORTER_TYPE", "TRACE_PRETTY_OUTPUT"];
 
 /// Where the demo's JSON goes unless told otherwise.
 fn own_dir() -> PathBuf {
@@ -65,9 +67,10 @@ pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -
     if password.is_some() {
         bail!("the demo publishes without a password: leave it out of embedded://HOST:PORT");
     }
+    let pretty = config.exporters.pretty;
     let mut app = App::start(config).await?;
     let address = app.embedded_address.context("the demo needs tracing: MCP_MESH_DISTRIBUTED_TRACING_ENABLED is false")?;
-    introduce(&app);
+    introduce(&app, pretty)?;
     let connected = Publisher::connect(&address.to_string(), stream).await;
     let mut publisher = connected.context("the demo's publisher cannot connect")?;
     let passes = async {
@@ -85,38 +88,44 @@ pub async fn run(config: Config, once: bool, signal: impl Future<Output = ()>) -
         ended = passes => ended,
         () = signal => Ok(()),
     };
-    let exported = app.stages.exported();
+    let exported = app.stages.exported_traces();
     app.run_until(std::future::ready(())).await?;
     app.stop().await?;
     ended?;
-    println!("{exported} traces exported");
-    Ok(())
+    print(&format!("{exported} traces exported\n"))
 }
 
-fn introduce(app: &App) {
+fn introduce(app: &App, pretty: bool) -> anyhow::Result<()> {
     let api = &app.api_url;
+    // A flag or a file may have chosen other exporters.
+    let shown = match (app.stages.has_loaded("console"), pretty) {
+        (true, true) => "appear below as trees",
+        (true, false) => "appear below, a line each",
+        (false, _) => "do not appear here, as the console exporter does not run",
+    };
     let files = app.json_dir.as_ref().map_or_else(String::new, |dir| format!("; as JSON files in {}", dir.display()));
-    println!(
+    print(&format!(
         "meshtrace demo: events captured from real agents, published again to an embedded listener.
-  traces appear below as trees{files}; and at {api}:
+  traces {shown}{files}; and at {api}:
     curl -s '{api}/trace/list?limit=3' | jq '.traces[] | {{trace_id, duration, agents}}'
     curl -s '{api}/trace/search?success=false' | jq '.traces[].spans[] | select(.success == false) | .error_message'
     curl -s {api}/trace/stats | jq .
   a plugin of your own: put NAME.wasm into a directory and start with --plugin-dir DIR
   Ctrl-C ends it
+
 "
-    );
+    ))
 }
 
 /// Waits until so many traces have been exported.
 async fn wait_for(app: &App, traces: u64) -> anyhow::Result<()> {
     let all = async {
-        while app.stages.exported() < traces {
+        while app.stages.exported_traces() < traces {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     if tokio::time::timeout(ONCE_TIMEOUT, all).await.is_err() {
-        bail!("{} of {traces} traces were exported within {} s", app.stages.exported(), ONCE_TIMEOUT.as_secs());
+        bail!("{} of {traces} traces were exported within {} s", app.stages.exported_traces(), ONCE_TIMEOUT.as_secs());
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! meshtrace: a host for WebAssembly trace plugins beside MCP Mesh.
 //!
-//! The modules are the stages, in the order of the flow:
+//! Five modules are the stages. In the order of the flow they are
 //! `source` → `decode` → `correlate` → `filter` → `export` (→ receipts back to `source`), with `store` and `api` beside them,
-//! `batch` between `filter` and `export`, `plugin` behind both, and `app`, the only one that knows them all.
+//! `batch` between `filter` and `export`, `plugin` behind both, and `app`, the only one that knows them all. `docs/ARCHITECTURE.md` has the rest.
+
+#![deny(clippy::print_stdout)] // `cli::print` does not panic when nobody reads.
 
 pub mod api;
 pub mod app;

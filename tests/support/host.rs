@@ -17,6 +17,7 @@ pub struct HostBuilder {
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
     on_a_terminal: bool,
+    unread: bool,
     address: &'static str,
     dir: TempDir,
 }
@@ -81,6 +82,7 @@ impl HostBuilder {
             environment,
             arguments: vec!["run".into()],
             on_a_terminal: false,
+            unread: false,
             address: "127.0.0.1",
             dir,
         }
@@ -127,6 +129,12 @@ impl HostBuilder {
         self
     }
 
+    /// Makes its standard output a pipe whose reader has gone.
+    pub fn unread(mut self) -> HostBuilder {
+        self.unread = true;
+        self
+    }
+
     /// Lets the API listen at another address.
     pub fn listen_on(mut self, address: &'static str) -> HostBuilder {
         self.address = address;
@@ -169,6 +177,10 @@ impl HostBuilder {
         let mut command = self.program();
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         command.stdout(log("stdout")).stderr(log("stderr"));
+        if self.unread {
+            let (_, pipe) = std::io::pipe().expect("a pipe");
+            command.stdout(pipe);
+        }
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(&self.environment);
         command.env("MESHTRACE_LISTEN", format!("{}:{port}", self.address));
         command.spawn().expect("the host starts")

@@ -70,8 +70,7 @@ fn script(name: &str) -> PathBuf {
 /// Whether a client's packages are there.
 fn there(name: &str, probe: &mut Command) -> bool {
     let found = probe.env("PYTHONDONTWRITEBYTECODE", "1").output().is_ok_and(|output| output.status.success());
-    let on_ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-    assert!(found || !on_ci, "{name} is missing: cargo xtask setup installs it");
+    assert!(found || !super::on_ci(), "{name} is missing: cargo xtask setup installs it");
     if !found {
         eprintln!("left out: {name} is missing (cargo xtask setup)");
     }

@@ -8,7 +8,7 @@ use crate::{rust, shell};
 
 pub fn run(args: &[&str]) -> Result<()> {
     rust::ensure_guest_target()?;
-    build_first_time()?;
+    build()?;
     let mut demo = shell::cargo();
     demo.args(["run", "-q", "-p", "meshtrace", "--manifest-path"]).arg(shell::root().join("Cargo.toml"));
     demo.args(["--", "demo"]).args(args);
@@ -18,11 +18,10 @@ pub fn run(args: &[&str]) -> Result<()> {
     Err(demo.exec()).with_context(|| format!("cannot start `{}`", shell::describe(&demo)))
 }
 
-/// The first build takes minutes, which nobody should have to wait for in silence.
-fn build_first_time() -> Result<()> {
-    if shell::target_dir().join("debug/meshtrace").exists() {
-        return Ok(());
+/// The first build takes minutes, and so does one after a pull, which nobody should have to wait for in silence: cargo says what it does.
+fn build() -> Result<()> {
+    if !shell::target_dir().join("debug/meshtrace").exists() {
+        eprintln!("xtask: building meshtrace, some minutes the first time");
     }
-    eprintln!("xtask: building meshtrace, some minutes the first time");
     shell::run(shell::cargo().args(["build", "-p", "meshtrace"]))
 }

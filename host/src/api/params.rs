@@ -54,7 +54,7 @@ impl Params {
     /// `limit`: 1 to 100, 20 if not given; more than 100 is taken as 100.
     pub(super) fn limit(&self) -> Result<usize, Failure> {
         let parse = |text: &str| whole(text).filter(|limit| *limit > 0);
-        let limit = self.parsed("limit", "an integer from 1 to 100", parse)?;
+        let limit = self.parsed("limit", "an integer above 0; more than 100 counts as 100", parse)?;
         Ok(limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT)))
     }
 

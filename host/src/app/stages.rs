@@ -29,6 +29,16 @@ impl Stages {
     pub fn exported(&self) -> u64 {
         self.export.delivered()
     }
+
+    /// Likewise the traces alone, each once, however many late parts it has.
+    pub fn exported_traces(&self) -> u64 {
+        self.export.delivered_traces()
+    }
+
+    /// Whether the plugin called `name` has been loaded.
+    pub fn has_loaded(&self, name: &str) -> bool {
+        self.registry.records().get(name).is_some_and(|plugin| plugin.loaded.is_some())
+    }
 }
 
 impl Pipeline for Stages {

@@ -3,12 +3,10 @@
 mod table;
 mod text;
 
-use std::io::{ErrorKind, Write};
-
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{runtime, sources, with_settings_of};
+use super::{print, runtime, sources, with_settings_of};
 use crate::config::{Config, SourceConfig, Values};
 use crate::source::redis::dead::{Burial, DeadLetters, Index, Known, Whole};
 use text::{count, readable};
@@ -77,7 +75,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             "list" => list(&dead, &index, matches),
             "show" => show(&mut dead, &index, matches).await,
             "retry" => retry(&mut dead, &index, matches).await,
-            _ => drop_letters(&mut dead, &index, matches).await,
+            "drop" => drop_letters(&mut dead, &index, matches).await,
+            other => bail!("there is no command `dead {other}`"),
         }
     })
 }
@@ -172,13 +171,4 @@ fn refuse_hindered(wholes: &[Whole]) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("{}\n`meshtrace dead drop ID` removes what is not wanted any more", hindered.join("\n"))
-}
-
-/// Prints; whoever stops reading has read enough.
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("standard output cannot be written"),
-    }
 }

@@ -4,7 +4,7 @@ mod check;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{sources, with_settings_of};
+use super::{print, sources, with_settings_of};
 use crate::config::{Config, Values};
 use crate::plugin::{Bundled, Found, Library, Source};
 
@@ -37,13 +37,15 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 /// A line for each plugin; what is wrong with a `.toml` follows, indented.
 fn list(library: &mut Library) -> anyhow::Result<()> {
     let found = library.look()?;
+    let mut text = String::new();
     for name in Library::names(&found) {
-        println!("{name:<20} {}", found.get(&name).map_or_else(|| "bundled".to_owned(), |found| origin(&name, found)));
-        if let Some(Err(problem)) = found.get(&name).map(|found| &found.manifest) {
-            problem.lines().for_each(|line| println!("{:<22} {line}", ""));
+        let own = found.get(&name);
+        text += &format!("{name:<20} {}\n", own.map_or_else(|| "bundled".to_owned(), |found| origin(&name, found)));
+        if let Some(Err(problem)) = own.map(|found| &found.manifest) {
+            text.extend(problem.lines().map(|line| format!("{:<22} {line}\n", "")));
         }
     }
-    Ok(())
+    print(&text)
 }
 
 /// Where a plugin comes from that the plugin directory defines, and what keeps it from running.

@@ -14,7 +14,7 @@ pub(super) struct Listener {
 /// Understands what follows `embedded://`. Agents are given the same user and password in their own URLs, where clients take them percent-encoded.
 ///
 /// # Errors
-/// What is expected instead of a user that no client could log in as, or of bytes that are no text.
+/// What is expected instead of a user that no client could log in as, of bytes that are no text, or of an address without a port.
 pub(super) fn listener(rest: &str) -> Result<Listener, String> {
     let (who, address) = rest.rsplit_once('@').unwrap_or(("", rest));
     let (user, password) = who.split_once(':').unwrap_or((who, ""));
@@ -24,8 +24,12 @@ pub(super) fn listener(rest: &str) -> Result<Listener, String> {
     }
     let password =
         decoded(password).map_err(|_| "embedded://:PASSWORD@HOST:PORT with a password that is UTF-8 once it is percent-decoded")?;
+    let address = address.trim_end_matches('/');
+    if !address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        return Err("embedded://HOST:PORT with a number as PORT; 0 is any that is free".into());
+    }
     Ok(Listener {
-        address: address.trim_end_matches('/').to_owned(),
+        address: address.to_owned(),
         password: Some(password).filter(|password| !password.is_empty()),
     })
 }

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use redis::IntoConnectionInfo;
+
 use crate::go_duration;
 
 /// What a read asks for when nobody says how much.
@@ -44,9 +46,22 @@ pub(super) fn batch_size(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=10_000).contains(count)).ok_or_else(|| "a whole number from 1 to 10000".into())
 }
 
+/// A Redis' URL is read as its client will read it. What the client says of a bad one is not repeated: it quotes the URL, and with it the password.
 pub(super) fn redis_url(text: &str) -> Result<String, String> {
-    let known = ["redis://", "rediss://", "embedded://"].iter().any(|scheme| text.starts_with(scheme));
-    if known { Ok(text.to_owned()) } else { Err("redis://HOST:PORT/DB, rediss://HOST:PORT/DB or embedded://HOST:PORT".into()) }
+    if text.starts_with("embedded://") {
+        return Ok(text.to_owned());
+    }
+    let Some(rest) = ["redis://", "rediss://"].iter().find_map(|scheme| text.strip_prefix(scheme)) else {
+        return Err("redis://HOST:PORT/DB, rediss://HOST:PORT/DB or embedded://HOST:PORT".into());
+    };
+    // With TLS, which other settings may turn on, the client is more particular.
+    match format!("rediss://{rest}").into_connection_info() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(
+            "redis://USER:PASSWORD@HOST:PORT/DB, where HOST is no wildcard, PORT and DB are numbers, and / ? # @ % in a password are percent-encoded"
+                .into(),
+        ),
+    }
 }
 
 pub(super) fn json_mode(text: &str) -> Result<String, String> {

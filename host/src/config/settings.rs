@@ -17,7 +17,7 @@ const fn setting(key: &'static str, env: &'static str, default: &'static str, he
     Setting { key, env, default, help }
 }
 
-/// All settings. The first block is MCP Mesh's own, with its names and defaults.
+/// All settings. The first block is MCP Mesh's own: its names, and its defaults except where a comment says why not.
 pub const SETTINGS: &[Setting] = &[
     // MCP Mesh defaults to false; but nobody starts meshtrace to trace nothing.
     setting("tracing_enabled", "MCP_MESH_DISTRIBUTED_TRACING_ENABLED", "true", "Read events; false leaves only the API up"),
@@ -48,6 +48,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     // MCP Mesh defaults to grpc, which is not spoken here.
     setting("telemetry_protocol", "TELEMETRY_PROTOCOL", "http", "otlp: http, which is OTLP over HTTP as protobuf"),
+    // MCP Mesh defaults to 100. A read costs a round trip however many entries it brings, and its bytes have a bound of their own.
     setting("batch_size", "TRACE_BATCH_SIZE", "", "Entries per read, 1 to 10000; not set: 500"),
     setting("trace_timeout", "TRACE_TIMEOUT", "5m", "A trace with an open span expires after this long without an event"),
     setting(

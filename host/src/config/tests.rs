@@ -19,7 +19,7 @@ fn refused(sources: Sources) -> String {
 }
 
 #[test]
-fn the_documented_defaults_hold() {
+fn without_settings_all_is_as_the_readme_says() {
     let config = Config::new(&Values::new(Sources::default()).expect("values")).expect("a configuration");
     assert!(config.enabled && config.exporters.stats && config.exporters.pretty);
     assert_eq!((config.exporters.kind.as_str(), config.exporters.json_dir), ("console", PathBuf::from("/tmp")));
@@ -52,6 +52,16 @@ fn a_bad_value_is_named_with_what_was_given_and_what_is_allowed() {
         ("TRACE_PRETTY_OUTPUT", "maybe"),
         ("MESHTRACE_LISTEN", "8090"),
         ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "redis://localhost:notaport"),
+        ("REDIS_URL", "redis://localhost:66379"),
+        ("REDIS_URL", "redis://localhost/first"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "rediss://localhost#secure"),
+        ("REDIS_URL", "redis://localhost#secure"),
+        ("REDIS_URL", "redis://0.0.0.0:6379"),
+        ("REDIS_URL", "embedded://localhost"),
+        ("REDIS_URL", "embedded://localhost:notaport"),
+        ("REDIS_URL", "embedded://:6379"),
         ("MESHTRACE_JSON_MODE", "xml"),
     ] {
         let error = refused(environment(&[(variable, given)]));
@@ -67,6 +77,56 @@ fn all_bad_values_are_named_at_once_and_no_secret_with_them() {
     let error = refused(environment(&[("TRACE_TIMEOUT", "x"), ("TRACE_BATCH_SIZE", "-1"), ("REDIS_URL", "http://u:hunter2@h")]));
     assert_eq!(error.lines().count(), 3);
     assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_bad_value_is_named_once() {
+    let mut refusals = 0;
+    for setting in SETTINGS {
+        let config = Values::new(environment(&[(setting.env, "?")])).and_then(|values| Config::new(&values));
+        if let Err(error) = config {
+            refusals += 1;
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+    assert!(refusals > 20, "most settings take no question mark: {refusals}");
+}
+
+#[test]
+fn a_url_of_redis_is_taken_as_its_client_takes_it() {
+    for url in [
+        "redis://localhost",
+        "redis://localhost:6379/2",
+        "rediss://user:p%40ss@redis.internal:6380/0",
+        "rediss://localhost#insecure",
+        "redis://[::1]:6379",
+        "redis://localhost?protocol=resp3",
+    ] {
+        let config = Config::new(&Values::new(environment(&[("REDIS_URL", url)])).expect("values")).expect("a configuration");
+        let SourceConfig::Redis(redis) = config.source else { panic!("not Redis") };
+        assert_eq!(redis.url, url);
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_read_is_refused_without_its_password() {
+    for (url, shown) in [
+        ("redis://u:hush@h:notaport", "redis://u:***@h:notaport"),
+        ("rediss://:hush/hush@h:1", "rediss://:***@h:1"),
+        ("redis://:hush%FF@h", "redis://:***@h"),
+        ("redis://:hush#hush@h", "redis://:***@h"),
+    ] {
+        let error = refused(environment(&[("REDIS_URL", url)]));
+        assert!(error.starts_with(&format!("REDIS_URL={shown}: expected redis://USER:PASSWORD@HOST:PORT/DB, where ")), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn half_of_a_client_s_certificate_is_refused() {
+    let error = |variable| refused(environment(&[(variable, "client.pem")]));
+    assert_eq!(error("REDIS_TLS_CERT"), "REDIS_TLS_KEY=: expected the PEM file of the key of REDIS_TLS_CERT");
+    assert_eq!(error("REDIS_TLS_KEY"), "REDIS_TLS_CERT=: expected the PEM file of the certificate of REDIS_TLS_KEY");
 }
 
 #[test]
@@ -99,6 +159,8 @@ fn unknown_keys_and_variables_are_refused() {
     let sources = Sources { file, ..Sources::default() };
     assert!(refused(sources).contains("unknown key \"trace_time_out\""));
     assert!(refused(environment(&[("MESHTRACE_PARENTWAIT", "1s")])).contains("unknown environment variable MESHTRACE_PARENTWAIT"));
+    let error = refused(environment(&[("MESHTRACE_CONFIGS", "my.toml")]));
+    assert!(error.contains("unknown environment variable MESHTRACE_CONFIGS") && error.ends_with(", MESHTRACE_CONFIG"), "{error}");
     Values::new(environment(&[("MESHTRACE_SERVICE_HOST", "10.0.0.1"), ("MESHTRACE_PORT_8090_TCP", "x"), ("MESHTRACE_LISTEN", "")]))
         .expect("not ours");
 }

@@ -9,6 +9,9 @@ use anyhow::{Context, anyhow, bail};
 use super::{SETTINGS, Setting};
 use crate::toml_error;
 
+/// Names the configuration file, as `--config` does.
+pub const FILE_VARIABLE: &str = "MESHTRACE_CONFIG";
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -157,13 +160,14 @@ fn file_values(path: &Path, text: &str) -> anyhow::Result<BTreeMap<String, Strin
 
 /// A misspelt variable of ours would otherwise be ignored in silence.
 fn refuse_unknown_variables(environment: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    let known = |name: &str| name == "MESHTRACE_CONFIG" || SETTINGS.iter().any(|setting| setting.env == name);
+    let known = |name: &str| name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.env == name);
     // Kubernetes describes a service called "meshtrace" to every pod beside it in variables of these forms.
     let from_kubernetes =
         |name: &str| name.starts_with("MESHTRACE_SERVICE_") || name == "MESHTRACE_PORT" || name.starts_with("MESHTRACE_PORT_");
     match environment.keys().find(|name| name.starts_with("MESHTRACE_") && !known(name) && !from_kubernetes(name)) {
         Some(name) => {
-            let ours: Vec<_> = SETTINGS.iter().map(|setting| setting.env).filter(|name| name.starts_with("MESHTRACE_")).collect();
+            let ours = SETTINGS.iter().map(|setting| setting.env).filter(|name| name.starts_with("MESHTRACE_"));
+            let ours: Vec<_> = ours.chain([FILE_VARIABLE]).collect();
             bail!("unknown environment variable {name}; there are {}", ours.join(", "))
         }
         None => Ok(()),
@@ -181,7 +185,8 @@ impl Reader<'_> {
         self.values.values.get(key).map(|(value, _)| value.clone()).filter(|value| !value.is_empty())
     }
 
-    /// The value of `key`, read by `parse`; what it refuses is a problem, and the default stands in for it.
+    /// The value of `key`, read by `parse`. What that refuses is a problem, which stops the start; until then [`Default::default`] of the type stands there,
+    /// whatever the setting's own default is. A key is read once: each reading names the problem.
     pub fn get<T: Default>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
         let text = self.values.values.get(key).map_or("", |(value, _)| value.as_str());
         parse(text).unwrap_or_else(|expected| {

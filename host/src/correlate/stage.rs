@@ -313,6 +313,8 @@ fn answer(correlator: &Correlator, question: Option<Question>) {
 }
 
 #[cfg(test)]
+mod on_time;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::encode::sample;

@@ -27,7 +27,16 @@ pub(super) struct WayBack {
     pub settlements: mpsc::Sender<Settlement>,
     /// Whether traces are still ours.
     pub leadership: Leadership,
-    pub delivered: Arc<AtomicU64>,
+    pub delivered: Arc<Delivered>,
+}
+
+/// What every exporter has taken that it waited for.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    /// Traces.
+    pub traces: AtomicU64,
+    /// Parts above 0.
+    pub late_parts: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -102,7 +111,7 @@ impl Delivery {
             }
             row.waiting -= 1;
             if row.waiting == 0 {
-                settled.push(self.settled(row));
+                settled.push(self.settled(at, row));
                 own.unsettled -= 1;
             }
         }
@@ -117,7 +126,7 @@ impl Delivery {
         let settled = {
             let mut own = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
             (own.unsettled, own.share) = (0, Share::default());
-            own.all.iter_mut().map(|row| self.settled(row)).collect()
+            own.all.iter_mut().enumerate().map(|(at, row)| self.settled(at, row)).collect()
         };
         self.settle(settled).await;
     }
@@ -140,11 +149,13 @@ impl Delivery {
         }
     }
 
-    /// What becomes of a row that nobody is waited for any more.
-    fn settled(&self, row: &mut Row) -> Settlement {
+    /// What becomes of row `at`, for which nobody is waited any more.
+    fn settled(&self, at: usize, row: &mut Row) -> Settlement {
         let fate = row.dead.take().unwrap_or(Fate::Delivered);
         if matches!(fate, Fate::Delivered) {
-            self.way_back.delivered.fetch_add(1, Ordering::Relaxed);
+            let is_late = self.batch.traces().get(at).is_some_and(|trace| trace.part > 0);
+            let Delivered { traces, late_parts } = &*self.way_back.delivered;
+            if is_late { late_parts } else { traces }.fetch_add(1, Ordering::Relaxed);
         }
         Settlement {
             receipts: std::mem::take(&mut row.receipts),

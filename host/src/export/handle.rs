@@ -1,10 +1,11 @@
 //! What others may do with the stage: ask it, and change which exporters run.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Member;
+use super::delivery::Delivered;
 use super::group::{Group, Means};
 use super::status::Summary;
 
@@ -17,8 +18,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub means: Means,
-    /// Trace parts that every required exporter has taken.
-    pub delivered: Arc<AtomicU64>,
+    pub delivered: Arc<Delivered>,
     groups: Mutex<Vec<Arc<Group>>>,
 }
 
@@ -79,7 +79,12 @@ impl Handle {
 
     /// Traces and late parts that every exporter has taken which they wait for. Never falls, whichever exporters come and go.
     pub fn delivered(&self) -> u64 {
-        self.shared.delivered.load(Ordering::Relaxed)
+        self.delivered_traces() + self.shared.delivered.late_parts.load(Ordering::Relaxed)
+    }
+
+    /// Likewise the traces alone.
+    pub fn delivered_traces(&self) -> u64 {
+        self.shared.delivered.traces.load(Ordering::Relaxed)
     }
 
     /// What each exporter has done, by name.

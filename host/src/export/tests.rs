@@ -162,7 +162,12 @@ impl Stage {
     }
 
     async fn send(&self, ids: &[&str]) {
-        let trace = |id: &&str| Arc::new(Trace::new(TraceId::parse(id), 0, Decision::Complete, Vec::new()));
+        self.send_part(ids, 0).await;
+    }
+
+    /// Sends the part with this number of each trace.
+    async fn send_part(&self, ids: &[&str], part: u32) {
+        let trace = |id: &&str| Arc::new(Trace::new(TraceId::parse(id), part, Decision::Complete, Vec::new()));
         let batch = FilteredBatch {
             batch: Arc::new(TraceBatch::new(ids.iter().map(trace).collect())),
             receipts: ids.iter().map(|_| Receipts::default()).collect(),

@@ -103,6 +103,26 @@ mod tests {
         (!reason.contains("expected meshtrace:plugin/trace-exporter")).then_some(reason)
     }
 
+    // What each item of `wit/` is called, and whether it has a doc comment.
+    include!(concat!(env!("OUT_DIR"), "/explained.rs"));
+
+    #[test]
+    fn every_item_of_the_contract_says_what_it_means() {
+        let silent: Vec<&str> = EXPLAINED.iter().filter(|(_, explained)| !explained).map(|(name, _)| *name).collect();
+        assert_eq!(silent, [""; 0]);
+        for item in [
+            "the package",
+            "world exporter",
+            "interface traces",
+            "traces.count",
+            "types.edit-target",
+            "types.edit-target.span",
+            "host-log.level.info",
+        ] {
+            assert!(EXPLAINED.iter().any(|(name, _)| *name == item), "{item} is not looked at");
+        }
+    }
+
     #[test]
     fn what_no_host_offers_is_refused_in_plain_words() {
         let expected = "a plugin may import meshtrace:plugin, and of WASI 0.2: cli, clocks, filesystem, http, io, random, sockets";

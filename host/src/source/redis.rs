@@ -46,7 +46,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Batch, Settlement, SourceState, SourceStatus};
 use connect::Connector;
-pub use connect::TlsFiles;
+pub use connect::{ClientFiles, TlsFiles};
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::replies as fuzz_replies;
 pub use journal::JournalBounds;
@@ -59,8 +59,8 @@ pub const DOCUMENTED_GROUP: &str = "mcp-mesh-registry-processors";
 pub const OWN_GROUP: &str = "meshtrace";
 /// How the names of our consumers begin.
 const CONSUMER_PREFIX: &str = "meshtrace-";
-/// The stream is looked at this often while nothing comes. What is due is noticed no later.
-const BLOCK: Duration = Duration::from_millis(50);
+/// The stream is looked at this often while nothing comes.
+const BLOCK: Duration = super::TICK;
 
 /// Where and how to read.
 #[derive(Debug, Clone)]

@@ -62,6 +62,14 @@ impl Exporter for Json {
         self.report(&errors);
         outcome
     }
+
+    /// A line that was torn before this instance began, and that no trace came after, need not stay torn.
+    fn flush(&mut self) -> Result<(), String> {
+        match &self.target {
+            Target::Files(_) => Ok(()),
+            Target::Lines(lines) => lines.repair(),
+        }
+    }
 }
 
 impl Json {
@@ -145,6 +153,19 @@ mod tests {
         let outcome = json.export(&batch(&[trace("a"), odd, trace("c")]));
         assert!(matches!(&outcome, Outcome::Partial(rows) if rows.len() == 1 && rows[0].trace == 1 && rows[0].retry_after_ms.is_none()));
         assert!(dir.path().join("trace-c.json").exists());
+    }
+
+    #[test]
+    fn a_line_that_was_torn_is_repaired_at_the_end_though_no_trace_came() {
+        let dir = Scratch::new();
+        let path = dir.path().join("traces.jsonl");
+        std::fs::write(&path, "one\ntw").unwrap();
+        let mut json = exporter(&dir, r#","mode":"lines""#);
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(10)).unwrap();
+        assert_eq!(json.flush(), Ok(()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\n");
+        assert_eq!(exporter(&Scratch::new(), "").flush(), Ok(()));
     }
 
     #[test]

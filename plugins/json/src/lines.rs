@@ -9,8 +9,8 @@ use meshtrace_plugin::{Level, log};
 
 use crate::files::probe;
 
-/// How long the file must have been left alone before `open` repairs it. On a reload the old instance still writes while
-/// the new one opens, and what looks torn may be half of its write.
+/// How long the file must have been left alone before it is repaired by one who has nothing to append. On a reload the old instance still
+/// writes while the new one opens, and so does a host that leads while another one begins to stand by: what looks torn may be half of a write.
 const QUIET: Duration = Duration::from_secs(2);
 /// How far back a torn line is searched for at a time.
 const CHUNK_BYTES: u64 = 64 << 10;
@@ -23,7 +23,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Opens the directory, and cuts a torn last line off `traces.jsonl`.
+    /// Opens the directory, and cuts a torn last line off `traces.jsonl`, if nobody seems to be writing it.
     ///
     /// # Errors
     /// Names the directory or file and what it refused.
@@ -34,21 +34,27 @@ impl Lines {
             max_bytes,
             max_files,
         };
-        let path = lines.current();
+        lines.repair()?;
+        Ok(lines)
+    }
+
+    /// Cuts a torn last line off, unless the file was written a moment ago: then the next trace does it, or the next one who asks.
+    ///
+    /// # Errors
+    /// Names the file and what it refused, or that it is none.
+    pub fn repair(&self) -> Result<(), String> {
+        let path = self.current();
         match fs::metadata(&path) {
             Ok(found) if !found.is_file() => {
-                return Err(format!("json: {} is there and is not an ordinary file; move it away or give another dir", path.display()));
+                Err(format!("json: {} is there and is not an ordinary file; move it away or give another dir", path.display()))
             }
-            Ok(found) => {
-                let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-                if age.is_some_and(|age| age >= QUIET) {
-                    lines.open_repaired().map_err(|error| format!("json: cannot open {}: {error}", path.display()))?;
-                }
+            Ok(found) if found.modified().is_ok_and(was_left_alone) => {
+                self.open_repaired().map(drop).map_err(|error| format!("json: cannot open {}: {error}", path.display()))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("json: cannot look at {}: {error}", path.display())),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("json: cannot look at {}: {error}", path.display())),
         }
-        Ok(lines)
     }
 
     /// Appends whole lines with one write. The file is opened anew each time, so that it may be moved away under us.
@@ -109,6 +115,13 @@ impl Lines {
     }
 }
 
+/// Whether nobody has written for a while what was last written then. A time in the future is as good as one in the past: a clock was set
+/// back since, and a write of now would have left the time of now.
+fn was_left_alone(written: SystemTime) -> bool {
+    let now = SystemTime::now();
+    now.duration_since(written).unwrap_or_else(|ahead| ahead.duration()) >= QUIET
+}
+
 /// Length of the file up to its last newline.
 fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
     let mut end = length;
@@ -166,15 +179,26 @@ mod tests {
     }
 
     #[test]
-    fn opening_repairs_what_nobody_writes_any_more() {
-        let dir = Scratch::new();
-        let path = torn(&dir, "one\ntw");
-        Lines::open(dir.path(), 100, 2).unwrap();
-        assert_eq!(read(&dir, "traces.jsonl").unwrap(), "one\ntw", "somebody may be writing it");
-        let file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.set_modified(SystemTime::now() - 2 * QUIET).unwrap();
-        Lines::open(dir.path(), 100, 2).unwrap();
-        assert_eq!(read(&dir, "traces.jsonl").unwrap(), "one\n");
+    fn what_nobody_writes_any_more_is_repaired_also_when_its_time_lies_ahead() {
+        let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
+        for (written, after) in [
+            (now, "one\ntw"),
+            (now + Duration::from_secs(1), "one\ntw"),
+            (now - 2 * QUIET, "one\n"),
+            // The clock that wrote it was ahead, and has been set back.
+            (now + day, "one\n"),
+        ] {
+            let dir = Scratch::new();
+            let path = torn(&dir, "one\ntw");
+            let lines = Lines::open(dir.path(), 100, 2).unwrap();
+            assert_eq!(read(&dir, "traces.jsonl").unwrap(), "one\ntw", "somebody may be writing it");
+            OpenOptions::new().append(true).open(&path).unwrap().set_modified(written).unwrap();
+            lines.repair().unwrap();
+            assert_eq!(read(&dir, "traces.jsonl").unwrap(), after, "{written:?}");
+            OpenOptions::new().append(true).open(&path).unwrap().set_modified(written).unwrap();
+            Lines::open(dir.path(), 100, 2).unwrap();
+            assert_eq!(read(&dir, "traces.jsonl").unwrap(), after, "{written:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 /// Longer names are cut; those that are equal up to here count as one.
 const MAX_NAME_BYTES: usize = 256;
 
-/// Counts by name. The first names that come have a counter each; what comes when all places are taken counts as other.
+/// The name of the row for names that had no place.
+const OTHER: &str = "other";
+
+/// Counts by name. The first names that come have a counter each; what comes when all places are taken counts as other. So does what is really
+/// called `other`, in lists of names: two rows of one name would be taken for one by whoever looks a name up. [`Names::other`] tells them apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Names {
@@ -41,17 +45,20 @@ impl Names {
     /// All names, sorted; behind them `other`, when that counts anything.
     #[must_use]
     pub fn sorted(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.counts.keys().map(String::as_str).collect();
+        let mut names: Vec<&str> = self.counts.keys().map(String::as_str).filter(|name| self.other == 0 || *name != OTHER).collect();
         names.sort_unstable();
-        names.extend((self.other > 0).then_some("other"));
+        names.extend((self.other > 0).then_some(OTHER));
         names
     }
 
-    /// The `n` names with the highest counts, by count and then name; `other` is a row among them when it counts anything.
+    /// The `n` names with the highest counts, by count and then name; `other` is one row among them when it counts anything.
     #[must_use]
     pub fn top(&self, n: usize) -> Vec<(&str, u64)> {
-        let other = (self.other > 0).then_some(("other", self.other));
-        let mut rows: Vec<(&str, u64)> = self.counts.iter().map(|(name, count)| (&**name, *count)).chain(other).collect();
+        let mut rows: Vec<(&str, u64)> = self.counts.iter().map(|(name, count)| (&**name, *count)).collect();
+        match rows.iter_mut().find(|(name, _)| *name == OTHER) {
+            Some((_, count)) => *count = count.saturating_add(self.other),
+            None => rows.extend((self.other > 0).then_some((OTHER, self.other))),
+        }
         rows.sort_unstable_by(|one, two| two.1.cmp(&one.1).then(one.0.cmp(two.0)));
         rows.truncate(n);
         rows
@@ -91,6 +98,16 @@ mod tests {
         assert_eq!((names.sorted(), names.other()), (vec!["a", "b", "other"], 5));
         names.shrink_to(1);
         assert_eq!(names.top(10), [("other", 8), ("a", 4)]);
+    }
+
+    #[test]
+    fn an_operation_that_is_called_other_shares_the_row() {
+        let mut names = Names::default();
+        names.add("other", 2, 2);
+        names.add("a", 1, 2);
+        assert_eq!((names.top(9), names.sorted(), names.other()), (vec![("other", 2), ("a", 1)], vec!["a", "other"], 0));
+        names.add("b", 5, 2);
+        assert_eq!((names.top(9), names.sorted(), names.other()), (vec![("other", 7), ("a", 1)], vec!["a", "other"], 5));
     }
 
     #[test]

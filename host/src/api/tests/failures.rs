@@ -18,7 +18,7 @@ async fn an_unknown_trace_is_a_404_that_names_it() {
 #[tokio::test]
 async fn a_bad_parameter_is_a_400_that_names_it() {
     let state = state(store(), Fake::default());
-    let limit = "an integer from 1 to 100";
+    let limit = "an integer above 0; more than 100 counts as 100";
     let whole = "an integer, 0 or more";
     let millis = "an integer, 0 or more (milliseconds)";
     let time = "an RFC 3339 time such as 2024-01-01T00:00:00Z";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::cli::runtime;
+use crate::cli::{print, runtime};
 use crate::config::ExporterConfig;
 use crate::exporters;
 use crate::plugin::{Bundled, Checked, Compiler, DirGrant, Engine, Found, Grants, HttpGrant, Library, Manifest, Need, Source, check};
@@ -22,12 +22,11 @@ pub(super) fn run(which: &str, library: &mut Library, config: &ExporterConfig) -
     let checked = check(&Compiler::new(Engine::new()?, None), runtime.handle(), &guarded, &settings, &name, &found)?;
     let manifest = found.manifest.unwrap_or_default();
     let has_toml = found.toml.is_some();
-    print!("{}", describe(&name, &found.source, has_toml.then_some(&manifest), &checked));
+    print(&describe(&name, &found.source, has_toml.then_some(&manifest), &checked))?;
     if let Some(dir) = missing_dir(&manifest) {
         bail!("plugin {name:?}: the directory {} is granted and does not exist here", dir.display());
     }
-    println!("this host takes it; its init has not been run");
-    Ok(())
+    print("this host takes it; its init has not been run\n")
 }
 
 /// The plugin that is meant. A file is looked at as it would be in the plugin directory: with the `.toml` of its name.

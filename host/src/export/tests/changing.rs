@@ -149,3 +149,16 @@ async fn what_was_delivered_is_counted_once_whichever_exporters_come_and_go() {
     assert_eq!(stage.handle.delivered(), 3, "nobody has to take it");
     stage.end().await;
 }
+
+#[tokio::test]
+async fn a_late_part_is_delivered_and_no_trace_of_its_own() {
+    let mut stage = Stage::start();
+    stage.send(&["unwanted"]).await;
+    stage.settled(1).await;
+    stage.put("x", TERMS, vec![stage.fake("x", delivers())]).await.expect("it runs");
+    stage.send(&["1", "2"]).await;
+    stage.send_part(&["1"], 1).await;
+    stage.settled(3).await;
+    assert_eq!((stage.handle.delivered(), stage.handle.delivered_traces()), (4, 3));
+    stage.end().await;
+}

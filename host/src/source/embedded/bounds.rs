@@ -39,7 +39,7 @@ pub const BATCH_ENTRIES: usize = 1_000;
 pub const BATCH_BYTES: usize = 1 << 20;
 
 /// How often stream time is told while nothing comes.
-pub const TICK: Duration = Duration::from_millis(50);
+pub const TICK: Duration = crate::source::TICK;
 
 /// What an entry counts besides its keys and values: its place in the log, and 8 bytes a field.
 pub const ENTRY_BYTES: usize = 128;

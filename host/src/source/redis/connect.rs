@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
 use rustls::ClientConfig;
@@ -30,17 +30,24 @@ pub(super) const CLIENT_NAME: &str = "meshtrace";
 pub struct TlsFiles {
     /// `REDIS_TLS_CA`: PEM file of the authorities that are trusted, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// `REDIS_TLS_CERT`: PEM file of our certificate; goes with `key`.
-    pub cert: Option<PathBuf>,
-    /// `REDIS_TLS_KEY`: PEM file of our key.
-    pub key: Option<PathBuf>,
+    /// What we show to a server that asks who we are.
+    pub client: Option<ClientFiles>,
     /// `REDIS_TLS_SKIP_VERIFY`: accept any certificate.
     pub skip_verify: bool,
 }
 
+/// A certificate of ours, and its key.
+#[derive(Debug, Clone)]
+pub struct ClientFiles {
+    /// `REDIS_TLS_CERT`: PEM file of the certificate.
+    pub cert: PathBuf,
+    /// `REDIS_TLS_KEY`: PEM file of the key.
+    pub key: PathBuf,
+}
+
 impl TlsFiles {
     fn any(&self) -> bool {
-        self.ca.is_some() || self.cert.is_some() || self.key.is_some() || self.skip_verify
+        self.ca.is_some() || self.client.is_some() || self.skip_verify
     }
 }
 
@@ -70,8 +77,8 @@ impl Connector {
                 url.push_str("#insecure");
             }
         }
-        // The library's own text repeats the URL, and with it the password.
-        let info = url.as_str().into_connection_info().map_err(|_| anyhow::anyhow!("not a redis:// or rediss:// URL"))?;
+        // The library's own text repeats the URL, and with it the password. The configuration takes none that cannot be read.
+        let info = url.as_str().into_connection_info().map_err(|_| anyhow::anyhow!("REDIS_URL: a part of it cannot be read"))?;
         let password = info.redis_settings().password().map(str::to_owned);
         let mut encrypted = None;
         let client = if let ConnectionAddr::TcpTls { insecure, .. } = *info.addr() {
@@ -143,13 +150,12 @@ pub(super) async fn name(connection: &mut MultiplexedConnection) -> RedisResult<
 fn certificates(tls: &TlsFiles) -> anyhow::Result<TlsCertificates> {
     let read =
         |name: &str, path: &PathBuf| std::fs::read(path).with_context(|| format!("{name}={}: the file cannot be read", path.display()));
-    let client_tls = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some(ClientTlsConfig {
-            client_cert: read("REDIS_TLS_CERT", cert)?,
-            client_key: read("REDIS_TLS_KEY", key)?,
+    let client_tls = match &tls.client {
+        Some(own) => Some(ClientTlsConfig {
+            client_cert: read("REDIS_TLS_CERT", &own.cert)?,
+            client_key: read("REDIS_TLS_KEY", &own.key)?,
         }),
-        (None, None) => None,
-        _ => bail!("REDIS_TLS_CERT and REDIS_TLS_KEY go together: set both or neither"),
+        None => None,
     };
     let root_cert = tls.ca.as_ref().map(|path| read("REDIS_TLS_CA", path)).transpose()?;
     Ok(TlsCertificates { client_tls, root_cert })

@@ -15,18 +15,33 @@ use super::{Shared, connect, group, journal};
 
 /// Between two looks at the group.
 const EVERY: Duration = Duration::from_secs(5);
-/// One look in this many also trims.
+/// One look in this many also trims: once a minute.
 const TRIM_EVERY: u32 = 12;
+
+/// When it is time to trim.
+#[derive(Default)]
+struct Trimming {
+    /// Looks since we began to lead.
+    looks: u32,
+}
+
+impl Trimming {
+    /// Whether this look trims: the first one that we lead at, and from then on one in [`TRIM_EVERY`]. Who stands by trims nothing.
+    fn is_due(&mut self, leading: bool) -> bool {
+        let due = leading && self.looks.is_multiple_of(TRIM_EVERY);
+        self.looks = if leading { self.looks.wrapping_add(1) } else { 0 };
+        due
+    }
+}
 
 /// Looks after the stream and the group until told to stop; first at once, and when the lead begins.
 pub(super) async fn run(shared: &Shared, mut stop: watch::Receiver<bool>) {
-    let (mut connection, mut safety, mut refused, mut led_for) = (None, Safety::default(), Refused::default(), 0u32);
+    let (mut connection, mut safety, mut refused, mut trimming) = (None, Safety::default(), Refused::default(), Trimming::default());
     loop {
         let leading = shared.lease.term().is_some();
-        let trimming = leading && led_for.is_multiple_of(TRIM_EVERY);
-        led_for = if leading { led_for.wrapping_add(1) } else { 0 };
+        let trims = trimming.is_due(leading);
         let looked = tokio::select! {
-            looked = look(shared, &mut connection, (&mut safety, &mut refused), leading, trimming) => looked,
+            looked = look(shared, &mut connection, (&mut safety, &mut refused), leading, trims) => looked,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if let Err(error) = looked {
@@ -231,6 +246,17 @@ fn bound(now_ms: u64, retention: Duration, delivered: Option<EntryId>, oldest_pe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stream_is_trimmed_when_the_lead_begins_and_every_minute_then() {
+        let minute = (Duration::from_secs(60).as_secs() / EVERY.as_secs()) as usize;
+        let trims = |trimming: &mut Trimming, leading, looks| (0..looks).filter(|_| trimming.is_due(leading)).collect::<Vec<_>>();
+        let mut trimming = Trimming::default();
+        assert!(trims(&mut trimming, false, minute).is_empty(), "who stands by trims nothing");
+        assert_eq!(trims(&mut trimming, true, 2 * minute + 1), [0, minute, 2 * minute]);
+        assert!(trims(&mut trimming, false, 1).is_empty());
+        assert_eq!(trims(&mut trimming, true, minute), [0], "another lead begins");
+    }
 
     #[test]
     fn retention_never_reaches_what_is_pending_or_undelivered() {
