@@ -62,7 +62,7 @@ const HOSTILE: u64 = 100_000;
 const THREE: usize = 3;
 const MINUTES_OF_THREE: f64 = 0.4;
 /// A short run with a short stream: entries that publishers keep, about.
-const SHORT_STREAM: usize = 1_000;
+const SHORT_STREAM: usize = 1_500;
 const MINUTES_OF_SHORT_STREAM: f64 = 0.3;
 /// What a host may hold at most: its settings here allow 32 MiB of open traces and as much for queries; texts, queues, plugins, and an entry of
 /// fifty megabytes, which is held some times over while it is taken apart, come on top.
@@ -180,10 +180,8 @@ fn check(command: &str, table: &str, end: &End, struck: &[String]) {
         named(faults),
         struck[struck.len().saturating_sub(NAMED)..].join("\n  ")
     );
-    assert!(
-        reckoning.exported > reckoning.sent / 2,
-        "most traces are exported in the end, unless publishers keep too few entries: {reckoning:?}"
-    );
+    let came_through = reckoning.exported > reckoning.sent / 2;
+    assert!(came_through, "{command}\n{table}\nless than half of all traces were exported; if the rest was trimmed, --maxlen is too short");
     let most = if tally.has_default_bounds { PEAK_MIB_BY_DEFAULT } else { PEAK_MIB };
     assert!(tally.peak_mib < most, "{command}\n{table}\nthe host held more than {most} MiB");
 }

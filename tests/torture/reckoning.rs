@@ -59,10 +59,10 @@ impl Reckoning {
             reckoning.add(id, trace, books, stream);
         }
         if reckoning.unread.len() as u64 > stream.counted {
-            let (entries, counted) = (&reckoning.unread, stream.counted);
-            reckoning
-                .lost
-                .push(format!("entries were trimmed under hosts that led on, which say they could not read {counted}: {entries:?}"));
+            let (all, first, counted) = (reckoning.unread.len(), reckoning.unread.first(), stream.counted);
+            reckoning.lost.push(format!(
+                "{all} entries from {first:?} on were trimmed under hosts that led on, which say they could not read {counted}"
+            ));
         }
         reckoning.duplicated = books.exporters.values().map(|book| book.repeats).max().unwrap_or(0);
         reckoning
