@@ -1,9 +1,8 @@
 //! Any bytes as Redis' reply to a read.
 
-use bytes::Bytes;
 use redis::Parser;
 
-use super::entries::Entries;
+use super::entries;
 use super::reply;
 use crate::decode::Decoder;
 use crate::source::Batch;
@@ -14,7 +13,7 @@ const MAX_BYTES: usize = 1_024;
 /// Whatever a reply is: its entries go into a batch, one each, with as many fields as it has pairs, and can be offered to the decoder. What is found in
 /// the bytes is what the client library reads.
 pub fn replies(data: &[u8]) {
-    let found = Entries::find(Bytes::copy_from_slice(data));
+    let found = entries::find_in(data);
     let Ok(value) = Parser::new().parse_value(data.get(..MAX_BYTES).unwrap_or(data)) else { return };
     reply::time_ms(&value);
     let mut batch = Batch::default();
@@ -26,8 +25,7 @@ pub fn replies(data: &[u8]) {
     }
     assert_eq!(batch.len(), expected.len());
     if let Ok(found) = found {
-        let mut same = Batch::default();
-        found.push(&mut same, |id| id.ms);
+        let same = found.into_batch(|id| id.ms);
         assert_eq!(format!("{same:?}"), format!("{batch:?}"), "the bytes say the same as the library does");
     }
     let mut decoder = Decoder::default();

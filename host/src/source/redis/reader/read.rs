@@ -79,14 +79,14 @@ pub(super) async fn read(
             }
         }
     }
-    let mut batch = Batch::default();
+    let came = entries.len();
     let mut last_ms = 0;
-    entries.push(&mut batch, |id| {
+    let mut batch = entries.into_batch(|id| {
         progress.last = progress.last.max(Some(id));
         last_ms = progress.clock.of_new(id.ms);
         last_ms
     });
-    let full = entries.len() >= count;
+    let full = came >= count;
     let caught_up = !full && !strays && matches!(which, Which::New);
     // Without a time that can be read, the entries themselves are all that is known.
     let read_up_to = if caught_up && redis_ms.is_some() { now_ms } else { last_ms };
@@ -94,7 +94,7 @@ pub(super) async fn read(
     shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
     shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);
     hand_on(shared, out, batch).await?;
-    Ok(if entries.len() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    Ok(if came == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
 /// The command that reads so many entries.
