@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::reply::{self, Failure};
-use super::{Api, decision, now_unix_ms};
+use super::{Api, decision, is_little, now_unix_ms};
 use crate::encode;
 use crate::filter::FilterSummary;
 use crate::model::{Outline, Trace, TraceId};
@@ -34,21 +34,27 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
     let text = id(&uri, path)?;
     let id = TraceId::parse(&text);
     if let Some(stored) = stored(&api, &id) {
-        return api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await;
+        return as_json(api, stored).await;
     }
     if let Some(open) = api.answer("the correlator", api.state.pipeline.open_trace(id.clone())).await? {
         // What no filter has seen yet is not shown where filters protect somebody.
         if api.state.pipeline.filters().filters.iter().any(FilterSummary::protects) {
             return Ok(outlined(&Outline::of(&open), OPEN));
         }
-        return api.render(move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
+        let open = Arc::new(open);
+        return api.render(is_little(std::slice::from_ref(&open)), move |_| reply::encoded(StatusCode::OK, encode::json_open(&open))).await;
     }
     if let Some(outline) = api.state.store.outline(&id) {
         return Ok(outlined(&outline, PASSING));
     }
     // It may have been stored between the two looks.
     let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
-    api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
+    as_json(api, stored).await
+}
+
+async fn as_json(api: Arc<Api>, stored: Arc<Trace>) -> Result<Response, Failure> {
+    let little = is_little(std::slice::from_ref(&stored));
+    api.render(little, move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
 }
 
 fn outlined(outline: &Outline, redacted: &str) -> Response {
@@ -60,7 +66,8 @@ async fn for_meshctl(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<St
     let text = id(&uri, path)?;
     let id = TraceId::parse(&text);
     let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
-    api.render(move |_| reply::encoded(StatusCode::OK, encode::meshctl(&stored))).await
+    let little = is_little(std::slice::from_ref(&stored));
+    api.render(little, move |_| reply::encoded(StatusCode::OK, encode::meshctl(&stored))).await
 }
 
 fn stored(api: &Api, id: &TraceId) -> Option<Arc<Trace>> {
