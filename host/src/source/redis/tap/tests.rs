@@ -67,9 +67,9 @@ async fn an_error_is_the_librarys() {
 async fn what_is_no_reply_is_the_librarys_and_so_is_what_follows() {
     for wrong in ["HTTP/1.1 400\r\n\r\n", "*1x\r\n", "$\r\n", "*-\n", "*99999999999999999999\r\n"] {
         let all = [TIME, wrong.as_bytes(), ENTRIES].concat();
-        for piece in [1, 7, all.len()] {
-            let (library, diverted) = through(&all, piece, Some(2)).await;
-            assert_eq!((library.as_slice(), diverted), (all.as_slice(), None), "{wrong:?} {piece}");
+        for (piece, after) in [1, 7, all.len()].into_iter().flat_map(|piece| [(piece, 1), (piece, 2)]) {
+            let (library, diverted) = through(&all, piece, Some(after)).await;
+            assert_eq!((library.as_slice(), diverted), (all.as_slice(), None), "{wrong:?} {piece} {after}");
         }
     }
 }
