@@ -52,10 +52,16 @@ use self::server::{Bounds, Server};
 use self::traffic::Traffic;
 use crate::config::ApiConfig;
 use crate::go_duration::GoDuration;
+use crate::model::Trace;
 use crate::store::Store;
 
 /// Answers that are encoded at one time; more wait their turn. Each may hold a hundred traces as text.
 const MAX_RENDERING: usize = 4;
+
+/// An answer is put together at once when its traces have no more spans than this, and bytes, which takes a millisecond or two. Another thread would take
+/// longer only to begin, when all processors are busy.
+const LITTLE_SPANS: usize = 1_000;
+const LITTLE_BYTES: usize = 512 * 1024;
 
 /// A stage or a plugin that was asked has this long to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,13 +132,16 @@ impl Api {
         timeout(self.patience, self.rendering.clone().acquire_owned()).await.map_err(busy)?.map_err(|_| Failure::Broken)
     }
 
-    /// Runs work that takes time but never waits, such as encoding traces, beside the threads that move spans.
-    async fn render(self: Arc<Self>, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
+    /// Runs work that never waits, such as encoding traces. What takes time is done beside the threads that answer others; what is `little`, at once.
+    async fn render(self: Arc<Self>, little: bool, work: impl FnOnce(&ApiState) -> Response + Send + 'static) -> Result<Response, Failure> {
+        if little {
+            return Ok(work(&self.state));
+        }
         let turn = self.turn().await?;
         self.render_in(turn, work).await
     }
 
-    /// [`Api::render`] in a turn that one has.
+    /// Runs work that takes time, in a turn that one has.
     async fn render_in(
         self: Arc<Self>,
         turn: OwnedSemaphorePermit,
@@ -206,6 +215,13 @@ fn routes(api: Api) -> Router {
         .fallback(|uri: Uri| async move { Failure::NoSuchPath(uri.path().to_owned()) })
         .method_not_allowed_fallback(|method: Method| async move { Failure::NoSuchMethod(method.to_string()) })
         .with_state(api)
+}
+
+/// Whether an answer with these traces is put together at once.
+fn is_little(traces: &[Arc<Trace>]) -> bool {
+    // Spans come first: they are counted already, and bytes have to be.
+    let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
+    spans <= LITTLE_SPANS && traces.iter().map(|trace| trace.bytes()).sum::<usize>() <= LITTLE_BYTES
 }
 
 /// The wall clock, which is what people ask by.

@@ -1,5 +1,6 @@
 //! The composition root: the only file that knows every stage. It wires them once, waits, and takes them down from the head.
 
+mod source;
 mod stages;
 
 use std::path::PathBuf;
@@ -12,15 +13,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{self, ApiState, Pipeline};
 use crate::budget::Budget;
-use crate::config::{Config, ExporterConfig, SourceConfig};
+use crate::config::{Config, ExporterConfig};
 use crate::model::Leadership;
 use crate::plugin::{Library, Manager, Means, Registry};
-use crate::source::embedded::{Embedded, EmbeddedConfig};
-use crate::source::redis::Redis;
 use crate::source::{Batch, Settlement, SourceState, SourceStatus};
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::{correlate, export, exporters, filter};
+use source::SourceEnds;
 pub use stages::Stages;
 
 /// Batches of entries on their way to the correlator, at most.
@@ -115,7 +115,7 @@ impl App {
         stages.source.set_state(if enabled { SourceState::Connecting } else { SourceState::Disabled });
         let json_dir = stages.has_loaded("json").then_some(exporters.json_dir);
         tasks.spawn("plugins", manager.run(stopping));
-        let embedded_address = if enabled { start_source(&tasks, source, ends).await? } else { keep_idle(&tasks, &source, ends) };
+        let embedded_address = if enabled { source::start(&tasks, source, ends).await? } else { source::keep_idle(&tasks, &source, ends) };
         Ok(App {
             tasks,
             stop,
@@ -250,68 +250,6 @@ fn start_manager(
         filters: filters.clone(),
         runtime: tokio::runtime::Handle::current(),
     })
-}
-
-/// What a source is connected to.
-struct SourceEnds {
-    out: mpsc::Sender<Batch>,
-    settlements: mpsc::Receiver<Settlement>,
-    status: Arc<SourceStatus>,
-    stop: watch::Receiver<bool>,
-    failed: mpsc::Sender<anyhow::Error>,
-    /// Whether a listener of our own may be reached by others without a password.
-    insecure_bind: bool,
-}
-
-async fn start_source(tasks: &Tasks, source: SourceConfig, ends: SourceEnds) -> anyhow::Result<Option<std::net::SocketAddr>> {
-    let SourceEnds {
-        out,
-        settlements,
-        status,
-        stop,
-        failed,
-        insecure_bind,
-    } = ends;
-    match source {
-        SourceConfig::Embedded { address, password, stream } => {
-            let mut config = EmbeddedConfig::new(address);
-            config.password = password;
-            config.stream = stream;
-            config.insecure_bind = insecure_bind;
-            let embedded = Embedded::bind(config).await?;
-            let address = embedded.local_addr();
-            tasks.spawn("source", embedded.run(out, settlements, status, stop));
-            Ok(Some(address))
-        }
-        SourceConfig::Redis(config) => {
-            tasks.spawn("source", async move {
-                let mut stopping = stop.clone();
-                let prepared = tokio::select! {
-                    prepared = Redis::prepare(config, Arc::clone(&status), stop.clone()) => prepared,
-                    // A Redis that takes connections and never answers is not waited for.
-                    _ = stopping.wait_for(|stop| *stop) => Ok(None),
-                };
-                match prepared {
-                    Ok(Some(redis)) => redis.run(out, settlements, stop).await,
-                    Ok(None) => status.set_state(SourceState::Stopped),
-                    // Received unless the host is stopping anyway.
-                    Err(error) => drop(failed.send(error).await),
-                }
-            });
-            Ok(None)
-        }
-    }
-}
-
-/// Reads nothing, but lets the stages and their plugins live on: a source that ended would take them along.
-fn keep_idle(tasks: &Tasks, source: &SourceConfig, mut ends: SourceEnds) -> Option<std::net::SocketAddr> {
-    let (stream, group) = source.names();
-    ends.status.set_names(stream, group);
-    tasks.spawn("source", async move {
-        // An error means that the host is gone, which is a stop too.
-        let _ = ends.stop.wait_for(|stop| *stop).await;
-    });
-    None
 }
 
 fn serve_api(tasks: &Tasks, (listener, serving): (TcpListener, api::Serving), state: ApiState, mut stop: watch::Receiver<bool>) {

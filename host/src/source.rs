@@ -11,6 +11,7 @@ mod recalled;
 pub mod redis;
 mod settlement;
 mod status;
+mod texts;
 
 pub use batch::{Batch, Beginning, Entry};
 pub use recalled::{DECISION_BYTES, PastDecision, Recalled};

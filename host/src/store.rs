@@ -11,6 +11,7 @@
 
 mod criteria;
 mod passing;
+mod search;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -24,12 +25,10 @@ use ahash::RandomState;
 
 pub use criteria::Criteria;
 use passing::Passing;
+pub use search::Search;
 use shelf::{Removed, Shelf};
 
 use crate::model::{Outline, Trace, TraceId};
-
-/// A search looks at this many traces between two looks at the lock.
-const SEARCH_CHUNK: usize = 256;
 
 /// What a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,23 +157,13 @@ impl Store {
     /// Up to `limit` traces, newest first, after skipping `offset`; and how many there are.
     pub fn list(&self, limit: usize, offset: usize) -> (Vec<Arc<Trace>>, usize) {
         let shelf = lock(&self.shelf);
-        (shelf.newest_first().skip(offset).take(limit).map(|(_, trace)| trace.clone()).collect(), shelf.len())
+        (shelf.page(limit, offset).cloned().collect(), shelf.len())
     }
 
-    /// Up to `limit` traces that match, newest first.
-    pub fn search(&self, criteria: &Criteria, limit: usize) -> Vec<Arc<Trace>> {
-        let (mut found, mut before) = (Vec::new(), u64::MAX);
-        while found.len() < limit {
-            let chunk: Vec<(u64, Arc<Trace>)> = {
-                let shelf = lock(&self.shelf);
-                shelf.newest_before(before).take(SEARCH_CHUNK).map(|(place, trace)| (place, trace.clone())).collect()
-            };
-            let Some((last, _)) = chunk.last() else { break };
-            before = *last;
-            let matching = chunk.into_iter().map(|(_, trace)| trace).filter(|trace| criteria.matches(trace));
-            found.extend(matching.take(limit - found.len()));
-        }
-        found
+    /// Up to so many traces that stand before a place, newest first, with their places.
+    fn before(&self, place: u64, traces: usize) -> Vec<(u64, Arc<Trace>)> {
+        let shelf = lock(&self.shelf);
+        shelf.newest_before(place).take(traces).map(|(place, trace)| (place, trace.clone())).collect()
     }
 
     /// What it holds and has removed.

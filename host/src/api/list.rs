@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::params::Params;
 use super::reply::{self, Failure};
-use super::{Api, now_unix_ms};
+use super::{Api, is_little, now_unix_ms};
 use crate::encode::JsonTrace;
 
 pub(super) const PATH: &str = "/trace/list";
@@ -35,9 +35,9 @@ struct Page<'a> {
 async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Failure> {
     let params = Params::read(&uri, &["limit", "offset"])?;
     let (limit, offset) = (params.limit()?, params.offset()?);
-    api.render(move |state| {
-        state.store.prune(now_unix_ms());
-        let (traces, total) = state.store.list(limit, offset);
+    api.state.store.prune(now_unix_ms());
+    let (traces, total) = api.state.store.list(limit, offset);
+    api.render(is_little(&traces), move |state| {
         let page = Page {
             enabled: state.enabled,
             traces: traces.iter().map(|trace| JsonTrace::decided(trace)).collect(),

@@ -11,12 +11,15 @@ use serde::Serialize;
 
 use super::params::Params;
 use super::reply::{self, Failure};
-use super::{Api, now_unix_ms};
+use super::{Api, is_little, now_unix_ms};
 use crate::encode::JsonTrace;
 use crate::model::SpanId;
-use crate::store::Criteria;
+use crate::store::{Criteria, Search};
 
 pub(super) const PATH: &str = "/trace/search";
+
+/// Traces that are looked at at once, which takes a millisecond at most; a search that has not found enough by then is gone on with elsewhere.
+const AT_ONCE: usize = 2_048;
 
 /// In the documents' order.
 const PARAMETERS: [&str; 9] =
@@ -60,15 +63,19 @@ struct Asked {
 
 async fn search(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Failure> {
     let (params, limit, criteria) = read(&uri)?;
-    api.render(move |state| {
-        state.store.prune(now_unix_ms());
-        let traces = state.store.search(&criteria, limit);
+    let asked = asked(&params, &criteria);
+    api.state.store.prune(now_unix_ms());
+    let mut search = Search::new(criteria, limit);
+    let little = search.go_on(&api.state.store, AT_ONCE) && is_little(search.found());
+    api.render(little, move |state| {
+        search.finish(&state.store);
+        let traces = search.found();
         let found = Found {
             enabled: state.enabled,
             traces: traces.iter().map(|trace| JsonTrace::decided(trace)).collect(),
             count: traces.len(),
             limit,
-            criteria: asked(&params, &criteria),
+            criteria: asked,
         };
         reply::document(StatusCode::OK, &found)
     })

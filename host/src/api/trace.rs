@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::reply::{self, Failure};
-use super::{Api, decision, now_unix_ms};
+use super::{Api, decision, is_little, now_unix_ms};
 use crate::encode;
 use crate::filter::FilterSummary;
 use crate::model::{Outline, Trace, TraceId};
@@ -34,7 +34,7 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
     let text = id(&uri, path)?;
     let id = TraceId::parse(&text);
     if let Some(stored) = stored(&api, &id) {
-        return api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await;
+        return as_json(api, stored).await;
     }
     if api.answer("the correlator", api.state.pipeline.is_open(id.clone())).await? {
         // Before there is a copy of it: there are as many as are put together at one time.
@@ -52,7 +52,12 @@ async fn documented(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<Str
     }
     // It may have been stored between the two looks.
     let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
-    api.render(move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
+    as_json(api, stored).await
+}
+
+async fn as_json(api: Arc<Api>, stored: Arc<Trace>) -> Result<Response, Failure> {
+    let little = is_little(std::slice::from_ref(&stored));
+    api.render(little, move |_| reply::encoded(StatusCode::OK, encode::json(&stored))).await
 }
 
 fn outlined(outline: &Outline, redacted: &str) -> Response {
@@ -64,7 +69,8 @@ async fn for_meshctl(State(api): State<Arc<Api>>, uri: Uri, path: Result<Path<St
     let text = id(&uri, path)?;
     let id = TraceId::parse(&text);
     let stored = stored(&api, &id).ok_or_else(|| absent(&api, &uri, &id, text))?;
-    api.render(move |_| reply::encoded(StatusCode::OK, encode::meshctl(&stored))).await
+    let little = is_little(std::slice::from_ref(&stored));
+    api.render(little, move |_| reply::encoded(StatusCode::OK, encode::meshctl(&stored))).await
 }
 
 fn stored(api: &Api, id: &TraceId) -> Option<Arc<Trace>> {

@@ -1,15 +1,17 @@
 //! Entries as they were read: one buffer per batch, no string of their own for each field.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::Recalled;
+use super::texts::{Place, Texts};
 use crate::model::Receipt;
 
 /// Entries in the order of the log, and how far the log has been read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Batch {
-    bytes: Vec<u8>,
-    fields: Vec<FieldAt>,
+    /// Keys and values in turns.
+    texts: Texts,
     entries: Vec<EntryAt>,
     /// Stream time in milliseconds: every entry from before it has been handed on, with this batch or an earlier one. Quiet
     /// periods are judged by it, so what has not been read yet has not been missed.
@@ -30,17 +32,11 @@ pub struct Beginning {
 }
 
 #[derive(Debug)]
-struct FieldAt {
-    key: usize,
-    value: usize,
-    end: usize,
-}
-
-#[derive(Debug)]
 struct EntryAt {
     receipt: Option<Receipt>,
     at_ms: u64,
-    fields: Range<usize>,
+    /// Which of all texts are its keys and values.
+    texts: Range<usize>,
     /// Bytes that it has more than, if it was not read for having them.
     unread: Option<u64>,
 }
@@ -55,7 +51,7 @@ pub struct Entry<'a> {
     /// The entry was too large to be read, so that its fields are not here: it has more than so many bytes.
     pub unread: Option<u64>,
     bytes: &'a [u8],
-    fields: &'a [FieldAt],
+    texts: &'a [Place],
 }
 
 impl Batch {
@@ -67,15 +63,29 @@ impl Batch {
         }
     }
 
-    /// Appends an entry, whose fields follow through [`Batch::push_field`].
-    pub fn push_entry(&mut self, receipt: Receipt, at_ms: u64) {
-        let end = self.fields.len();
+    /// Without entries, for so many whose keys and values are in `texts`.
+    pub(super) fn of(texts: Texts, entries: usize) -> Batch {
+        Batch {
+            texts,
+            entries: Vec::with_capacity(entries),
+            ..Batch::default()
+        }
+    }
+
+    /// Appends an entry whose keys and values are these texts, in turns.
+    pub(super) fn push_found(&mut self, receipt: Receipt, at_ms: u64, texts: Range<usize>) {
         self.entries.push(EntryAt {
             receipt: Some(receipt),
             at_ms,
-            fields: end..end,
+            texts,
             unread: None,
         });
+    }
+
+    /// Appends an entry, whose fields follow through [`Batch::push_field`].
+    pub fn push_entry(&mut self, receipt: Receipt, at_ms: u64) {
+        let end = self.texts.places.len();
+        self.push_found(receipt, at_ms, end..end);
     }
 
     /// Appends an entry that was not read, because it has more than so many bytes.
@@ -88,16 +98,10 @@ impl Batch {
 
     /// Appends a field to the last entry.
     pub fn push_field(&mut self, key: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.fields.push(FieldAt {
-            key: start,
-            value: start + key.len(),
-            end: self.bytes.len(),
-        });
+        self.texts.push(key);
+        self.texts.push(value);
         if let Some(entry) = self.entries.last_mut() {
-            entry.fields.end = self.fields.len();
+            entry.texts.end = self.texts.places.len();
         }
     }
 
@@ -113,14 +117,14 @@ impl Batch {
 
     /// The entries; each receipt is handed out once.
     pub fn drain(&mut self) -> impl Iterator<Item = Entry<'_>> {
-        let (bytes, fields) = (&self.bytes, &self.fields);
+        let Texts { bytes, places, .. } = &self.texts;
         self.entries.iter_mut().filter_map(move |entry| {
             Some(Entry {
                 receipt: entry.receipt.take()?,
                 at_ms: entry.at_ms,
                 unread: entry.unread,
                 bytes,
-                fields: &fields[entry.fields.clone()],
+                texts: &places[entry.texts.clone()],
             })
         })
     }
@@ -130,23 +134,39 @@ impl<'a> Entry<'a> {
     /// Keys and values in the order they came.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let bytes = self.bytes;
-        self.fields.iter().map(move |at| (&bytes[at.key..at.value], &bytes[at.value..at.end]))
+        self.texts.chunks_exact(2).map(move |pair| (pair[0].of(bytes), pair[1].of(bytes)))
     }
 
     /// As [`Entry::fields`], each value as text, too, where that is known: looking at all bytes of an entry once costs less than at each value by itself.
     /// A value that comes without may be text all the same.
     pub fn texts(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8], Option<&'a str>)> + use<'a> {
-        let first = self.fields.first().map_or(0, |at| at.key);
-        let all = self.bytes.get(first..first + self.size()).and_then(|all| std::str::from_utf8(all).ok()).unwrap_or_default();
-        let texts = self.fields.iter().map(move |at| all.get(at.value - first..at.end - first));
+        let (first, last) = (self.texts.first(), self.texts.last());
+        let (begin, end) = (first.map_or(0, |text| text.begin()), last.map_or(0, |text| text.begin() + text.length()));
+        // What stands between the texts is ASCII.
+        let all = self.bytes.get(begin..end).and_then(|all| std::str::from_utf8(all).ok()).unwrap_or_default();
+        let value = move |value: Place| all.get(value.begin() - begin..value.begin() - begin + value.length());
+        let texts = self.texts.chunks_exact(2).map(move |pair| value(pair[1]));
         self.fields().zip(texts).map(|((key, value), text)| (key, value, text))
     }
 
     /// Bytes of all keys and values.
     pub fn size(&self) -> usize {
-        match (self.fields.first(), self.fields.last()) {
-            (Some(first), Some(last)) => last.end - first.key,
-            _ => 0,
-        }
+        self.texts.iter().map(|text| text.length()).sum()
+    }
+}
+
+/// What it says, wherever that is.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |entry: &EntryAt| {
+            let texts = self.texts.places[entry.texts.clone()].iter().map(|text| text.of(&self.texts.bytes).escape_ascii().to_string());
+            (entry.receipt.as_ref().map(Receipt::to_string), entry.at_ms, entry.unread, texts.collect::<Vec<_>>())
+        };
+        let entries: Vec<_> = self.entries.iter().map(told).collect();
+        f.debug_struct("Batch")
+            .field("watermark_ms", &self.watermark_ms)
+            .field("beginning", &self.beginning)
+            .field("entries", &entries)
+            .finish()
     }
 }

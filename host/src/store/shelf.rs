@@ -72,9 +72,10 @@ impl Shelf {
         self.held.get(index).map(|held| (&held.trace, held.decided_ms))
     }
 
-    /// Traces with their places, newest first.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = (u64, &Arc<Trace>)> {
-        self.newest_before(u64::MAX)
+    /// Up to `limit` traces after `offset` of them, newest first.
+    pub(super) fn page(&self, limit: usize, offset: usize) -> impl Iterator<Item = &Arc<Trace>> {
+        let end = self.held.len().saturating_sub(offset);
+        self.held.range(end.saturating_sub(limit)..end).rev().map(|held| &held.trace)
     }
 
     /// Traces that stand before a place, newest first.

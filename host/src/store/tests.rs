@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Criteria, Limits, Store};
+use super::{Criteria, Limits, Search, Store};
 use crate::encode::sample;
 use crate::model::{Resource, Sampling, SpanId, Status, Text, Trace, TraceId, UnixNanos};
 
@@ -248,10 +248,22 @@ fn a_search_looks_through_the_whole_store_newest_first() {
         success: Some(false),
         ..Criteria::default()
     };
-    assert_eq!(ids(&store.search(&criteria, 100)), ["newest", "oldest"]);
-    assert_eq!(ids(&store.search(&criteria, 1)), ["newest"]);
-    assert!(store.search(&criteria, 0).is_empty());
-    assert_eq!(store.search(&Criteria::default(), 1_000).len(), 702);
+    let all = |criteria: &Criteria, limit| {
+        let mut search = Search::new(criteria.clone(), limit);
+        search.finish(&store);
+        ids(search.found())
+    };
+    assert_eq!(all(&criteria, 100), ["newest", "oldest"]);
+    assert_eq!(all(&criteria, 1), ["newest"]);
+    assert!(all(&criteria, 0).is_empty());
+    assert_eq!(all(&Criteria::default(), 1_000).len(), 702);
+    // It can be left off after any of them, and nothing is missed or found twice.
+    let (mut search, mut steps) = (Search::new(Criteria::default(), 1_000), 1);
+    while !search.go_on(&store, 100) {
+        steps += 1;
+        assert!(search.found().len() <= 100 * steps);
+    }
+    assert_eq!((steps, ids(search.found())), (8, all(&Criteria::default(), 1_000)));
 }
 
 #[test]

@@ -131,7 +131,8 @@ impl Backlog {
     }
 }
 
-fn since(before: &BTreeMap<String, Duration>, after: BTreeMap<String, Duration>) -> BTreeMap<String, Duration> {
+/// What threads have used between two looks.
+pub fn since(before: &BTreeMap<String, Duration>, after: BTreeMap<String, Duration>) -> BTreeMap<String, Duration> {
     after.into_iter().map(|(name, time)| (name.clone(), time.saturating_sub(before.get(&name).copied().unwrap_or_default()))).collect()
 }
 
@@ -156,15 +157,15 @@ impl Run {
         let busiest = self.threads.iter().filter(|(name, _)| !name.starts_with("tokio")).map(|(_, time)| micros_each(*time, self.entries));
         1e6 / busiest.fold(together.max(self.redis_micros()), f64::max)
     }
+}
 
-    /// Processor time per entry by thread, the busiest first: for people.
-    pub fn stages(&self) -> Vec<(String, f64)> {
-        let mut stages: Vec<(String, f64)> =
-            self.threads.iter().map(|(name, time)| (name.clone(), micros_each(*time, self.entries))).collect();
-        stages.sort_by(|a, b| b.1.total_cmp(&a.1));
-        stages.retain(|(_, micros)| *micros >= 0.005);
-        stages
-    }
+/// Processor time per entry by thread, the busiest first: for people.
+pub fn by_stage(threads: &BTreeMap<String, Duration>, entries: u64) -> String {
+    let mut stages: Vec<(&str, f64)> = threads.iter().map(|(name, time)| (name.as_str(), micros_each(*time, entries))).collect();
+    stages.sort_by(|a, b| b.1.total_cmp(&a.1));
+    stages.retain(|(_, micros)| *micros >= 0.005);
+    let stages: Vec<String> = stages.into_iter().map(|(thread, micros)| format!("{thread} {micros:.2}")).collect();
+    stages.join(", ")
 }
 
 /// Waits until the group has come so far.

@@ -1,31 +1,25 @@
-//! The entries of an `XREADGROUP` reply, found in its bytes: no value of its own is made for any of them.
+//! The entries of an `XREADGROUP` reply, by the places of its texts: no value of its own is made for any of them.
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::reply::EntryId;
-use super::tap::{Header, NoReply, header, text};
+use super::tap::{Header, NoReply, any_header};
 use crate::source::Batch;
-
-/// Bytes of a key or a value with its header, about.
-const USUAL_BYTES: usize = 16;
+use crate::source::texts::{Place, Texts};
 
 /// Entries in the order of the log, as they came.
 #[derive(Debug)]
 pub(super) struct Entries {
-    bytes: Bytes,
+    reply: Texts,
     list: Vec<RawEntry>,
-    /// Where the keys and values of all of them are.
-    texts: Vec<Range<usize>>,
 }
 
 /// Where an entry is.
 #[derive(Debug)]
-pub(super) struct RawEntry {
+struct RawEntry {
     id: EntryId,
-    /// Which of all texts are its keys and values; `None` when Redis no longer has the entry.
-    fields: Option<Range<usize>>,
+    /// Which of all places are those of its keys and values; `None` when Redis no longer has the entry.
+    texts: Option<Range<usize>>,
 }
 
 impl Entries {
@@ -33,11 +27,11 @@ impl Entries {
     ///
     /// # Errors
     /// It is no such reply. Entries may be in it all the same: they are pending, and have to be read again.
-    pub fn find(bytes: Bytes) -> Result<Entries, NoReply> {
-        let mut walk = Walk { bytes: &bytes, at: 0 };
-        let (mut list, mut texts) = (Vec::new(), Vec::with_capacity(bytes.len() / USUAL_BYTES));
+    pub fn find(reply: Texts) -> Result<Entries, NoReply> {
+        let mut walk = Walk { reply: &reply, at: 0 };
+        let mut list = Vec::new();
         // A list of streams, or a map in the newer protocol; none at all, when there are no entries.
-        let streams = walk.next()?;
+        let streams = walk.header()?;
         if !streams.absent && !matches!(streams.kind, b'*' | b'%') {
             return Err(NoReply);
         }
@@ -47,25 +41,15 @@ impl Entries {
             }
             walk.text()?;
             let count = walk.list()?.unwrap_or_default();
-            list.reserve(count.min(bytes.len() / 8));
+            list.reserve(count.min(reply.places.len()));
             for _ in 0..count {
                 walk.list()?;
-                let id = walk.text()?;
-                let id = EntryId::parse(&bytes[id]).ok_or(NoReply)?;
-                let fields = match walk.list()? {
-                    Some(count) => {
-                        let first = texts.len();
-                        for _ in 0..count {
-                            texts.push(walk.text()?);
-                        }
-                        Some(first..texts.len())
-                    }
-                    None => None,
-                };
-                list.push(RawEntry { id, fields });
+                let id = EntryId::parse(walk.text()?).ok_or(NoReply)?;
+                let texts = walk.list()?.map(|count| walk.texts(count)).transpose()?;
+                list.push(RawEntry { id, texts });
             }
         }
-        Ok(Entries { bytes, list, texts })
+        Ok(Entries { reply, list })
     }
 
     pub fn len(&self) -> usize {
@@ -79,38 +63,46 @@ impl Entries {
 
     /// Those that Redis no longer has.
     pub fn gone(&self) -> Vec<EntryId> {
-        self.list.iter().filter(|entry| entry.fields.is_none()).map(|entry| entry.id).collect()
+        self.list.iter().filter(|entry| entry.texts.is_none()).map(|entry| entry.id).collect()
     }
 
-    /// Appends to `batch` what Redis still has. `stamp` is asked for the stream time of every entry, in their order.
-    pub fn push(&self, batch: &mut Batch, mut stamp: impl FnMut(EntryId) -> u64) {
-        let Entries { bytes, list, texts } = self;
+    /// A batch of what Redis still has. `stamp` is asked for the stream time of every entry, in their order.
+    pub fn into_batch(self, mut stamp: impl FnMut(EntryId) -> u64) -> Batch {
+        let Entries { reply, list } = self;
+        let mut batch = Batch::of(reply, list.len());
         for entry in list {
             let at_ms = stamp(entry.id);
-            let Some(fields) = entry.fields.clone() else { continue };
-            batch.push_entry(entry.id.receipt(), at_ms);
-            for pair in texts[fields].chunks_exact(2) {
-                batch.push_field(&bytes[pair[0].clone()], &bytes[pair[1].clone()]);
+            if let Some(texts) = entry.texts {
+                batch.push_found(entry.id.receipt(), at_ms, texts);
             }
         }
+        batch
     }
 }
 
+/// From place to place.
 struct Walk<'a> {
-    bytes: &'a [u8],
+    reply: &'a Texts,
     at: usize,
 }
 
-impl Walk<'_> {
-    fn next(&mut self) -> Result<Header, NoReply> {
-        let header = header(self.bytes, self.at)?.ok_or(NoReply)?;
-        self.at = header.end;
-        Ok(header)
+impl<'a> Walk<'a> {
+    fn next(&mut self) -> Result<Place, NoReply> {
+        let place = self.reply.places.get(self.at).ok_or(NoReply)?;
+        self.at += 1;
+        Ok(*place)
+    }
+
+    fn header(&mut self) -> Result<Header, NoReply> {
+        match self.next()? {
+            place if place.is_text() => Err(NoReply),
+            place => any_header(&self.reply.bytes, place.begin())?.ok_or(NoReply),
+        }
     }
 
     /// The number of items of a list; `None` when there is no list.
     fn list(&mut self) -> Result<Option<usize>, NoReply> {
-        let header = self.next()?;
+        let header = self.header()?;
         match header.kind {
             _ if header.absent => Ok(None),
             b'*' => Ok(Some(header.values)),
@@ -118,13 +110,27 @@ impl Walk<'_> {
         }
     }
 
-    /// Where a text is.
-    fn text(&mut self) -> Result<Range<usize>, NoReply> {
-        let (begin, length) = text(self.bytes, self.at).ok_or(NoReply)?;
-        let end = begin + length;
-        self.at = end + 2;
-        if self.at > self.bytes.len() { Err(NoReply) } else { Ok(begin..end) }
+    fn text(&mut self) -> Result<&'a [u8], NoReply> {
+        let place = self.next()?;
+        if place.is_text() { Ok(place.of(&self.reply.bytes)) } else { Err(NoReply) }
     }
+
+    /// So many texts, but for the last one of an odd number: which of all places they are.
+    fn texts(&mut self, count: usize) -> Result<Range<usize>, NoReply> {
+        let (first, end) = (self.at, self.at.checked_add(count).ok_or(NoReply)?);
+        let places = self.reply.places.get(first..end).ok_or(NoReply)?;
+        if !places.iter().all(|place| place.is_text()) {
+            return Err(NoReply);
+        }
+        self.at = end;
+        Ok(first..end - count % 2)
+    }
+}
+
+/// The entries in bytes that are one reply.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn find_in(bytes: &[u8]) -> Result<Entries, NoReply> {
+    super::tap::whole(bytes).ok_or(NoReply).and_then(Entries::find)
 }
 
 #[cfg(test)]
@@ -135,14 +141,13 @@ mod tests {
     const RESP2: &str = "*1\r\n*2\r\n$1\r\ns\r\n*3\r\n*2\r\n$3\r\n5-0\r\n*4\r\n$1\r\na\r\n$2\r\n\r\n\r\n$1\r\nb\r\n$0\r\n\r\n*2\r\n$3\r\n5-1\r\n*-1\r\n*2\r\n$3\r\n7-0\r\n*0\r\n";
 
     fn read(reply: &str) -> Result<Vec<String>, NoReply> {
-        let entries = Entries::find(Bytes::copy_from_slice(reply.as_bytes()))?;
-        let (mut batch, mut stamps) = (Batch::default(), Vec::new());
-        entries.push(&mut batch, |id| {
+        let entries = find_in(reply.as_bytes())?;
+        let (count, ends, mut stamps) = (entries.len(), entries.ends(), Vec::new());
+        let mut batch = entries.into_batch(|id| {
             stamps.push(id);
             id.ms + 1
         });
-        assert_eq!(stamps.len(), entries.len());
-        assert_eq!(entries.ends(), stamps.first().copied().zip(stamps.last().copied()));
+        assert_eq!((stamps.len(), stamps.first().copied().zip(stamps.last().copied())), (count, ends));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let fields =
             |fields: Vec<(&[u8], &[u8])>| fields.iter().map(|(key, value)| format!(" {}={:?}", text(key), text(value))).collect::<String>();
@@ -162,11 +167,11 @@ mod tests {
     #[test]
     fn the_library_finds_the_same() {
         let value = redis::parse_redis_value(RESP2.as_bytes()).expect("a reply");
-        let (mut expected, mut found) = (Batch::default(), Batch::default());
+        let mut expected = Batch::default();
         for (id, fields) in reply::stream_entries(&value).iter().filter_map(reply::entry) {
             fields.into_iter().for_each(|fields| reply::push(&mut expected, id, id.seq, fields));
         }
-        Entries::find(Bytes::from_static(RESP2.as_bytes())).expect("entries").push(&mut found, |id| id.seq);
+        let found = find_in(RESP2.as_bytes()).expect("entries").into_batch(|id| id.seq);
         assert_eq!(format!("{found:?}"), format!("{expected:?}"));
     }
 

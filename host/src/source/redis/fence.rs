@@ -7,12 +7,12 @@
 use std::sync::LazyLock;
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Script};
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind};
 
 use super::Shared;
 use super::journal::Lines;
 use super::lease::Term;
-use super::reply::EntryId;
+use super::reply::{EntryId, IdText};
 use crate::model::Receipt;
 
 /// What came of something that only the leader may do.
@@ -80,24 +80,41 @@ pub(super) async fn settle<'a>(
     lines: &Lines,
 ) -> RedisResult<Fenced<bool>> {
     let keys = &shared.keys;
-    let mut settle = SETTLE.key(&keys.lease);
-    settle.key(&keys.leader).key(&shared.stream).key(&keys.minutes).key(&keys.id_key);
+    // The library's own way makes two pieces of memory of each argument, and of these there are thousands.
+    let mut settle = redis::cmd("EVALSHA");
+    settle.arg(SETTLE.get_hash()).arg(5 + lines.minutes().count());
+    settle.arg(&keys.lease).arg(&keys.leader).arg(&shared.stream).arg(&keys.minutes).arg(&keys.id_key);
+    for (minute, _) in lines.minutes() {
+        settle.arg(keys.minute(minute));
+    }
     settle.arg(&*term.token).arg(&shared.group).arg(shared.journal.lasts_ms());
     settle.arg(shared.id_key().as_ref().map_or(&[][..], |key| &key[..]));
     for (minute, bytes) in lines.minutes() {
-        settle.key(keys.minute(minute)).arg(bytes).arg(minute);
+        settle.arg(bytes).arg(minute);
     }
+    let mut text = IdText::default();
     for receipt in receipts {
-        settle.arg(receipt.to_string());
+        settle.arg(text.of(receipt.ms, receipt.seq));
     }
     let before = shared.lease.settled_so_far();
-    let settled: i64 = settle.invoke_async(connection).await?;
+    let settled: i64 = evaluate(&SETTLE, &settle, connection).await?;
     let Ok(settled) = u64::try_from(settled) else { return Ok(Fenced::Refused) };
     if settled > 0 {
         // Counted already, if nothing was forgotten.
         shared.lease.settled(term, before + 1, settled);
     }
     Ok(Fenced::Done(settled > 0))
+}
+
+/// What comes of a command that names this script; Redis is given the script if it does not know it.
+async fn evaluate(script: &Script, command: &Cmd, connection: &mut MultiplexedConnection) -> RedisResult<i64> {
+    match command.query_async(connection).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            script.load_async(connection).await?;
+            command.query_async(connection).await
+        }
+        evaluated => evaluated,
+    }
 }
 
 /// Makes these entries pending for us, whoever they were pending for. At most a few thousand.

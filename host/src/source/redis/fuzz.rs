@@ -1,9 +1,8 @@
 //! Any bytes as Redis' reply to a read.
 
-use bytes::Bytes;
 use redis::Parser;
 
-use super::entries::Entries;
+use super::entries;
 use super::reply;
 use super::tap::fuzz::{taps, through};
 use crate::decode::Decoder;
@@ -16,7 +15,7 @@ const MAX_BYTES: usize = 1_024;
 /// with as many fields as it has pairs, and can be offered to the decoder. What is found in the bytes is what the library reads.
 pub fn replies(data: &[u8]) {
     taps(data);
-    let found = Entries::find(Bytes::copy_from_slice(data));
+    let found = entries::find_in(data);
     let Ok(value) = Parser::new().parse_value(data.get(..MAX_BYTES).unwrap_or(data)) else { return };
     reply::time_ms(&value);
     // What Redis pushes is no reply: the next one is diverted.
@@ -35,8 +34,7 @@ pub fn replies(data: &[u8]) {
     }
     assert_eq!(batch.len(), expected.len());
     if let Ok(found) = found {
-        let mut same = Batch::default();
-        found.push(&mut same, |id| id.ms);
+        let same = found.into_batch(|id| id.ms);
         assert_eq!(format!("{same:?}"), format!("{batch:?}"), "the bytes say the same as the library does");
     }
     let mut decoder = Decoder::default();

@@ -20,10 +20,10 @@ impl std::fmt::Display for EntryId {
 
 impl EntryId {
     pub fn parse(text: &[u8]) -> Option<EntryId> {
-        let (ms, seq) = std::str::from_utf8(text).ok()?.split_once('-')?;
+        let dash = text.iter().rposition(|byte| *byte == b'-')?;
         Some(EntryId {
-            ms: ms.parse().ok()?,
-            seq: seq.parse().ok()?,
+            ms: decimal(&text[..dash])?,
+            seq: decimal(&text[dash + 1..])?,
         })
     }
 
@@ -47,6 +47,32 @@ impl EntryId {
 
     pub fn receipt(self) -> Receipt {
         Receipt { stream: 0, ms: self.ms, seq: self.seq }
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let more = |number: u64, byte: &u8| match byte.wrapping_sub(b'0') {
+        digit @ 0..=9 => number.checked_mul(10)?.checked_add(u64::from(digit)),
+        _ => None,
+    };
+    digits.iter().try_fold(0, more).filter(|_| !digits.is_empty())
+}
+
+/// Room for the text of an id: of thousands of ids that are sent, none asks for memory.
+#[derive(Default)]
+pub(super) struct IdText {
+    text: String,
+    digits: itoa::Buffer,
+}
+
+impl IdText {
+    /// The text of the id of these two parts, until the next one is asked for.
+    pub fn of(&mut self, ms: u64, seq: u64) -> &str {
+        self.text.clear();
+        self.text.push_str(self.digits.format(ms));
+        self.text.push('-');
+        self.text.push_str(self.digits.format(seq));
+        &self.text
     }
 }
 
@@ -116,6 +142,24 @@ pub(super) fn push(batch: &mut Batch, id: EntryId, at_ms: u64, fields: &[Value])
     for pair in fields.chunks_exact(2) {
         if let (Some(key), Some(value)) = (bytes(&pair[0]), bytes(&pair[1])) {
             batch.push_field(key, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_as_they_are_written_and_nothing_else_is_an_id() {
+        let mut text = IdText::default();
+        for (ms, seq) in [(0, 0), (1_795_221_703_000, 17), (u64::MAX, u64::MAX)] {
+            let id = EntryId { ms, seq };
+            assert_eq!(text.of(ms, seq), id.to_string());
+            assert_eq!(EntryId::parse(id.to_string().as_bytes()), Some(id));
+        }
+        for other in ["", "-", "1", "1-", "-1", "1-1-1", "1--1", "+1-1", "1-1 ", "18446744073709551616-0", "1-x", "\u{e9}-1"] {
+            assert_eq!(EntryId::parse(other.as_bytes()), None, "{other:?}");
         }
     }
 }

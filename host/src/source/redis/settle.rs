@@ -21,6 +21,8 @@ use refused::Refused;
 
 /// Receipts of whole traces are gathered up to about this many for one command.
 const ACK_BATCH: usize = 1_000;
+/// Settlements that are taken out of their queue at once, at most.
+const AT_ONCE: usize = 1_000;
 /// How often a dead letter that Redis refused is tried again. Its entries stay pending meanwhile.
 const DEAD_RETRY: Duration = Duration::from_secs(2);
 /// Dead letters that are refused in one round before the others have to wait for the next.
@@ -33,9 +35,10 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
     let mut link = Link { shared, connection: None, refusal: None };
     let mut refused = Refused::default();
     let mut retry_at = Instant::now();
+    let mut came = Vec::new();
     loop {
-        let first = tokio::select! {
-            settlement = settlements.recv() => settlement,
+        let any = tokio::select! {
+            any = more(&mut settlements, &mut came) => any,
             () = sleep_until(retry_at), if !refused.is_empty() => {
                 let left = link.bury_all(refused.take()).await;
                 keep(shared, &mut refused, left);
@@ -46,8 +49,10 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
                 continue;
             }
         };
-        let Some(first) = first else { break };
-        let (done, dead) = gather(first, &mut settlements);
+        if !any {
+            break;
+        }
+        let (done, dead) = gather(&mut came);
         link.acknowledge(done).await;
         if !dead.is_empty() {
             let left = if refused.is_unsure() { dead.into() } else { link.bury_all(dead.into()).await };
@@ -63,24 +68,26 @@ pub(super) async fn run(shared: &Shared, mut settlements: mpsc::Receiver<Settlem
     }
 }
 
-/// What has come by now: what is to be acknowledged, and dead letters.
-fn gather(first: Settlement, settlements: &mut mpsc::Receiver<Settlement>) -> (Vec<Settlement>, Vec<GivenUp>) {
-    let (mut done, mut dead, mut count) = (Vec::new(), Vec::new(), 0);
-    let mut next = Some(first);
-    while let Some(settlement) = next {
-        match settlement.fate {
-            Fate::Delivered | Fate::Dropped(_) => {
-                count += settlement.receipts.list.len();
-                done.push(settlement);
-            }
-            Fate::Dead { .. } => {
-                count += 1;
-                dead.push(settlement.into());
-            }
-        }
-        next = if count >= ACK_BATCH { None } else { settlements.try_recv().ok() };
-    }
-    (done, dead)
+/// Waits until something has come, if nothing has; says whether something has, or nothing will any more.
+async fn more(settlements: &mut mpsc::Receiver<Settlement>, came: &mut Vec<Settlement>) -> bool {
+    // All that wait, at once: taken one by one, each would wake whoever waits to send the next.
+    !came.is_empty() || settlements.recv_many(came, AT_ONCE).await > 0
+}
+
+/// Of what has come, what goes into one command: what is to be acknowledged, and dead letters.
+fn gather(came: &mut Vec<Settlement>) -> (Vec<Settlement>, Vec<GivenUp>) {
+    let mut count = 0;
+    let enough = |settlement: &Settlement| {
+        count += if is_dead(settlement) { 1 } else { settlement.receipts.list.len() };
+        count >= ACK_BATCH
+    };
+    let taken = came.iter().position(enough).map_or(came.len(), |last| last + 1);
+    let (dead, done): (Vec<Settlement>, Vec<Settlement>) = came.drain(..taken).partition(is_dead);
+    (done, dead.into_iter().map(GivenUp::from).collect())
+}
+
+fn is_dead(settlement: &Settlement) -> bool {
+    matches!(settlement.fate, Fate::Dead { .. })
 }
 
 /// Keeps dead letters for another try. Those that there is no room for stay pending until the others are through.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::{Bench, Row, throughput};
-use crate::flow::{now_ms, reach};
+use crate::flow::{by_stage, now_ms, reach, since};
 use crate::host::HostBuilder;
 use crate::load::{Publisher, SPANS};
 use crate::report::{Figure, Target};
@@ -40,16 +40,19 @@ fn lag(bench: &mut Bench) -> Result<Vec<Figure>> {
     let guest = bench.guests()?.component("lag")?;
     let server = Server::start()?;
     let mut host = HostBuilder::new(&server)?.plugin("lag.wasm", guest)?.start_reading()?;
+    let threads = host.process().threads()?;
     let published = publish_live(&server, rate)?;
     let mut connection = server.connect()?;
     reach(&mut host, &mut connection, "every trace is exported", |progress| progress.acknowledged() >= published)?;
+    let threads = since(&threads, host.process().threads()?);
     let report = host.json("/plugins/lag/report")?;
     let number = |key: &str| report[key].as_f64().with_context(|| format!("the guest reports {report}"));
     ensure!(number("traces")? as u64 == published / SPANS, "{report}, but {} traces were published", published / SPANS);
     let late = |ms: f64| (ms - QUIET_MS).max(0.0);
     let figure = Figure::new("export lag after the quiet period, p99", late(number("p99_ms")?), "ms").target(Target::AtMost(100.0));
     let note = format!("at {rate:.0} entries/s, half of what was sustained; p50 {:.0} ms", late(number("p50_ms")?));
-    Ok(vec![figure.peak(host.stop()?).note(note)])
+    let costs = format!("µs per span, read as they come: {}", by_stage(&threads, published));
+    Ok(vec![figure.peak(host.stop()?).note(note).note(costs)])
 }
 
 /// Publishes whole traces at this rate as time goes by; says how many entries.

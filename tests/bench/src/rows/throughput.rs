@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::{Bench, Row, Yardstick};
-use crate::flow::Run;
+use crate::flow::{Run, by_stage};
 use crate::host::HostBuilder;
 use crate::report::{Figure, Target};
 
@@ -133,8 +133,7 @@ fn share(name: &str, yardstick: &Yardstick, run: &Run) -> Figure {
 
 /// Where the processor time went, for people.
 fn costs(run: &Run) -> String {
-    let stages: Vec<String> = run.stages().into_iter().map(|(thread, micros)| format!("{thread} {micros:.2}")).collect();
-    format!("µs per span: Redis {:.2}; host {:.2} = {}", run.redis_micros(), run.host_micros(), stages.join(", "))
+    format!("µs per span: Redis {:.2}; host {:.2} = {}", run.redis_micros(), run.host_micros(), by_stage(&run.threads, run.entries))
 }
 
 /// Whether the filter dropped what it should, and every exporter has taken every trace that was kept.

@@ -1,7 +1,6 @@
 //! One read: what is new, or what was in a reply that never came.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -24,7 +23,17 @@ pub(super) enum Which {
     New,
 }
 
-/// Reads once; `Continue` when there may be more at once.
+/// What came of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    Nothing,
+    /// Fewer entries than were asked for.
+    Some,
+    /// As many as were asked for: there may be more.
+    All,
+}
+
+/// Reads once.
 ///
 /// The server's time is asked for in the same breath, before the entries: if fewer came than were asked for, every entry from before that
 /// time has been read. Unless a former leader, that has not noticed yet, was given some: so it is asked after the entries for whom something is pending.
@@ -35,7 +44,7 @@ pub(super) async fn read(
     out: &mpsc::Sender<Batch>,
     progress: &mut Progress,
     (which, term): (Which, &Term),
-) -> Result<ControlFlow<()>, SessionEnd> {
+) -> Result<Came, SessionEnd> {
     make_sure(shared, connection).await?;
     let count = progress.pace.count();
     if count == 1
@@ -46,7 +55,7 @@ pub(super) async fn read(
         progress.last = progress.last.max(Some(id));
         let mut batch = Batch::default();
         shared.push_unread(&mut batch, id, progress.clock.of_new(id.ms));
-        return hand_on(shared, out, batch).await.map(ControlFlow::Continue);
+        return hand_on(shared, out, batch).await.map(|()| Came::All);
     }
     shared.vigil.ask();
     let sent = Instant::now();
@@ -81,14 +90,14 @@ pub(super) async fn read(
             }
         }
     }
-    let mut batch = Batch::default();
+    let came = entries.len();
     let mut last_ms = 0;
-    entries.push(&mut batch, |id| {
+    let mut batch = entries.into_batch(|id| {
         progress.last = progress.last.max(Some(id));
         last_ms = progress.clock.of_new(id.ms);
         last_ms
     });
-    let full = entries.len() >= count;
+    let full = came >= count;
     let caught_up = !full && !strays && matches!(which, Which::New);
     // Without a time that can be read, the entries themselves are all that is known.
     let read_up_to = if caught_up && redis_ms.is_some() {
@@ -101,7 +110,11 @@ pub(super) async fn read(
     shared.read_ms.store(batch.watermark_ms, Ordering::Relaxed);
     shared.ahead_ms.store(progress.clock.ahead_ms(), Ordering::Relaxed);
     hand_on(shared, out, batch).await?;
-    Ok(if entries.len() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    Ok(match came {
+        0 => Came::Nothing,
+        _ if full => Came::All,
+        _ => Came::Some,
+    })
 }
 
 /// The command that reads so many entries.

@@ -1,5 +1,7 @@
 //! Where replies begin and end, by the lines that their values begin with.
 
+use crate::source::texts::Place;
+
 /// Finds where replies end, in however many pieces they come.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -23,12 +25,20 @@ impl Frames {
         self.broken
     }
 
-    /// Goes on to the end of the reply; false when it has not come yet.
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> bool {
+    /// Goes on to the end of the reply; false when it has not come yet. `note` is told where each value is.
+    pub(super) fn advance(&mut self, bytes: &[u8], mut note: impl FnMut(Place)) -> bool {
+        let whole = !self.broken
+            && self.try_advance(bytes, &mut note).unwrap_or_else(|NoReply| {
+                self.broken = true;
+                false
+            });
         if self.broken {
             self.at = bytes.len();
-            return false;
         }
+        whole
+    }
+
+    fn try_advance(&mut self, bytes: &[u8], note: &mut impl FnMut(Place)) -> Result<bool, NoReply> {
         if self.is_at_begin() {
             self.missing = 1;
         }
@@ -36,26 +46,40 @@ impl Frames {
             let step = self.skip.min(bytes.len() - self.at);
             self.at += step;
             self.skip -= step;
+            if self.skip == 0 {
+                self.pass_texts(bytes, note)?;
+            }
             if self.skip > 0 {
-                return false;
+                return Ok(false);
             }
             if self.missing == 0 {
-                return true;
+                return Ok(true);
             }
-            match header(bytes, self.at) {
-                Ok(Some(header)) => {
-                    self.at = header.end;
-                    self.skip = header.text;
-                    self.missing = (self.missing - 1).saturating_add(header.values);
-                }
-                Ok(None) => return false,
-                Err(NoReply) => {
-                    self.broken = true;
-                    self.at = bytes.len();
-                    return false;
-                }
+            let Some(header) = any_header(bytes, self.at)? else { return Ok(false) };
+            note(Place::of_no_text(self.at).ok_or(NoReply)?);
+            self.at = header.end;
+            self.skip = header.text;
+            self.missing = (self.missing - 1).saturating_add(header.values);
+        }
+    }
+
+    /// Goes on behind the texts that come next: of what Redis says, nearly everything is that.
+    fn pass_texts(&mut self, bytes: &[u8], note: &mut impl FnMut(Place)) -> Result<(), NoReply> {
+        let (mut at, mut missing) = (self.at, self.missing);
+        while missing > 0
+            && let Some((begin, length)) = text(bytes, at)
+        {
+            note(Place::new(begin, length).ok_or(NoReply)?);
+            missing -= 1;
+            at = begin + length + 2;
+            if at > bytes.len() {
+                self.skip = at - bytes.len();
+                at = bytes.len();
+                break;
             }
         }
+        (self.at, self.missing) = (at, missing);
+        Ok(())
     }
 }
 
@@ -77,23 +101,23 @@ pub(in super::super) struct Header {
     pub absent: bool,
 }
 
-/// The header at `at`; `None` when it has not come as a whole.
-pub(in super::super) fn header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
-    match text(bytes, at) {
-        Some((begin, length)) => Ok(Some(Header {
-            kind: b'$',
-            end: begin,
-            text: length + 2,
-            values: 0,
-            absent: false,
-        })),
-        None => any_header(bytes, at),
+/// Where the text at `at` begins, and its length, if one of less than a GB begins there.
+pub(super) fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let line = bytes.get(at..)?;
+    if let Some(&[b'$', first, second, third, fourth]) = line.first_chunk() {
+        // Nearly always one digit or two, which cannot be foretold: so no step is taken for one of them only.
+        let (tens, ones) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
+        let one_digit = second == b'\r';
+        let (end, length, header) = if one_digit {
+            ([second, third], usize::from(tens), 4)
+        } else {
+            ([third, fourth], 10 * usize::from(tens) + usize::from(ones), 5)
+        };
+        if (tens < 10) & (one_digit | (ones < 10)) & (end == *b"\r\n") {
+            return Some((at + header, length));
+        }
     }
-}
-
-/// Where the text at `at` begins, and its length, if one of less than a GB begins there: of what comes, nearly everything is that.
-pub(in super::super) fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
-    let line = bytes.get(at..)?.strip_prefix(b"$")?;
+    let line = line.strip_prefix(b"$")?;
     let mut length = 0;
     for (digits, byte) in line.iter().take(10).enumerate() {
         match byte.wrapping_sub(b'0') {
@@ -105,7 +129,8 @@ pub(in super::super) fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> 
     None
 }
 
-pub(super) fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
+/// The header at `at`, of whatever kind; `None` when it has not come as a whole.
+pub(in super::super) fn any_header(bytes: &[u8], at: usize) -> Result<Option<Header>, NoReply> {
     let Some((&kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) else { return Ok(None) };
     let counts = matches!(kind, b'$' | b'*' | b'%' | b'~' | b'>' | b'|' | b'=' | b'!');
     if !counts {

@@ -24,7 +24,7 @@ impl AsyncRead for Pieces<'_> {
 }
 
 /// What the library and the reader get of these bytes, when they come in pieces of these sizes, and one reply is diverted after so many.
-pub(in super::super) fn through(bytes: &[u8], sizes: &[usize], after: Option<usize>) -> (Vec<u8>, Option<Bytes>) {
+pub(in super::super) fn through(bytes: &[u8], sizes: &[usize], after: Option<usize>) -> (Vec<u8>, Option<Vec<u8>>) {
     let tap = Arc::new(Tap::default());
     if let Some(after) = after {
         tap.divert(after);
@@ -35,7 +35,8 @@ pub(in super::super) fn through(bytes: &[u8], sizes: &[usize], after: Option<usi
     // Nothing here ever waits.
     let read = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(read, Poll::Ready(Ok(_))), "{read:?}");
-    (library, tap.take())
+    // Where the reply begins, its first place is.
+    (library, tap.take().map(|reply| reply.bytes[reply.places[0].begin()..].to_vec()))
 }
 
 /// However the bytes are cut: what goes through goes through unchanged, up to the last line if that is not whole, and what is diverted is one reply,

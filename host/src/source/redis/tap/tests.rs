@@ -1,5 +1,6 @@
 //! Whatever the pieces in which replies come, the library gets what is its own and the reader what is his.
 
+use super::frames::text;
 use super::fuzz::through;
 use super::*;
 
@@ -61,7 +62,7 @@ fn every_kind_of_value_ends_where_it_ends() {
         "|1\r\n+a\r\n+b\r\n!2\r\nno\r\n",
     ] {
         let (mut frames, bytes) = (Frames::default(), [reply.as_bytes(), b":1\r\n"].concat());
-        assert!(frames.advance(&bytes), "{reply:?}");
+        assert!(frames.advance(&bytes, |_| {}), "{reply:?}");
         assert_eq!(frames.at, reply.len(), "{reply:?}");
     }
 }
@@ -87,7 +88,7 @@ fn the_short_way_to_a_text_says_what_the_long_one_does() {
     ] {
         let bytes = [b"12", line.as_bytes()].concat();
         if let Some((begin, length)) = text(&bytes, 2) {
-            let header = frames::any_header(&bytes, 2).ok().flatten().expect("a header");
+            let header = any_header(&bytes, 2).ok().flatten().expect("a header");
             assert_eq!((header.kind, header.end, header.text, header.absent), (b'$', begin, length + 2, false), "{line:?}");
         }
     }
