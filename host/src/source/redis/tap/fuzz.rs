@@ -35,8 +35,14 @@ pub(in super::super) fn through(bytes: &[u8], sizes: &[usize], after: Option<usi
     // Nothing here ever waits.
     let read = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(read, Poll::Ready(Ok(_))), "{read:?}");
-    // Where the reply begins, its first place is.
-    (library, tap.take().map(|reply| reply.bytes[reply.places[0].begin()..].to_vec()))
+    (library, tap.take().map(|reply| reply.bytes[begin(&reply)..].to_vec()))
+}
+
+/// Where the reply begins: with its first place, or, if that is a text, with the line before it.
+fn begin(reply: &Texts) -> usize {
+    let first = reply.places[0];
+    let line = |before: &[u8]| before.iter().rposition(|byte| *byte == b'$');
+    if first.is_text() { line(&reply.bytes[..first.begin()]).expect("a text has a header") } else { first.begin() }
 }
 
 /// However the bytes are cut: what goes through goes through unchanged, up to the last line if that is not whole, and what is diverted is one reply,
