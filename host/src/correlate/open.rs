@@ -30,7 +30,7 @@ pub(super) struct OpenTrace {
     /// When the schedule will look at it next; `u64::MAX` = not scheduled.
     pub scheduled_ms: u64,
     spans: Vec<Span>,
-    /// Few traces have one.
+    #[expect(clippy::box_collection, reason = "few traces have one, and a table takes 64 bytes where it is not")]
     index: Option<Box<HashMap<SpanId, usize, RandomState>>>,
     receipts: Vec<Receipt>,
     span_bytes: usize,

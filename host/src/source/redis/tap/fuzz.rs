@@ -42,7 +42,8 @@ pub(in super::super) fn through(bytes: &[u8], sizes: &[usize], after: Option<usi
 fn begin(reply: &Texts) -> usize {
     let first = reply.places[0];
     let line = |before: &[u8]| before.iter().rposition(|byte| *byte == b'$');
-    if first.is_text() { line(&reply.bytes[..first.begin()]).expect("a text has a header") } else { first.begin() }
+    let header = if first.is_text() { line(&reply.bytes[..first.begin()]) } else { None };
+    header.unwrap_or(first.begin())
 }
 
 /// However the bytes are cut: what goes through goes through unchanged, up to the last line if that is not whole, and what is diverted is one reply,
