@@ -9,8 +9,15 @@ const PROGRAMS: [&str; 4] = ["redis-server", "jq", "curl", "openssl"];
 
 /// Goes through all of it before it fails, so that one look says everything that is to be done by hand.
 pub fn run() -> Result<()> {
-    let results =
-        [rust::ensure_guest_target(), rust::ensure_components(), ensure_programs(), ensure_disk(), ensure_otlp(), ensure_publishers()];
+    let results = [
+        rust::ensure_guest_target(),
+        rust::ensure_components(),
+        ensure_programs(),
+        ensure_disk(),
+        ensure_valgrind(),
+        ensure_otlp(),
+        ensure_publishers(),
+    ];
     let faults: Vec<String> = results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if faults.is_empty() { Ok(()) } else { bail!(faults.join("\nxtask: ")) }
 }
@@ -24,6 +31,11 @@ fn ensure_programs() -> Result<()> {
 fn ensure_disk() -> Result<()> {
     let found = if shell::has_program("mkfs.ext4") { Ok(()) } else { system::install(&["e2fsprogs"]) };
     unless_left_out("a full, a read-only and a slow disk", found)
+}
+
+fn ensure_valgrind() -> Result<()> {
+    let found = if shell::has_program("valgrind") { Ok(()) } else { system::install(&["valgrind"]) };
+    unless_left_out("counts of instructions", found)
 }
 
 fn ensure_otlp() -> Result<()> {
