@@ -104,7 +104,7 @@ fn began(trace: &str) -> Fields {
 fn an_open_trace_is_shown_and_not_listed() {
     let redis = RedisServer::start();
     publish(&mut redis.connect(), STREAM, &[began("open")]);
-    let host = quick(&redis).set("TRACE_TIMEOUT", "2s").start();
+    let host = quick(&redis).set("TRACE_TIMEOUT", "5s").start();
     let shown = eventually("the trace is shown", || Some(host.get("/trace/open")).filter(|answer| answer.status == 200)).json();
     let span = json!({
         "span_id": "a", "parent_span": null, "agent_name": "", "operation": "work", "start_time": "2026-11-21T00:41:42.500Z",

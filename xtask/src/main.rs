@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod examples;
 mod go;
+mod instructions;
 mod node;
 mod python;
 mod rust;
@@ -27,6 +28,7 @@ cargo xtask <command>
                     and most of the fault harness
   torture [OPTIONS] break everything at random, and account for every trace: [--minutes N] [--seed S] [--hosts N] [--outage N] [--maxlen N]
                     [--report FILE], or --hostile N: so many hostile entries, and nothing else
+  instructions      count the instructions that an entry takes to decode and to correlate, and hold them to their bounds (needs valgrind)
   bench [OPTIONS]   measure the whole pipeline against a reader that throws everything away; --help lists its rows and options
 ";
 
@@ -54,12 +56,13 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("test", []) => test::run(test::Extent::Full),
         ("test", ["--quick"]) => test::run(test::Extent::Quick),
         ("torture", options) => torture::run(options),
+        ("instructions", []) => instructions::run(),
         ("bench", options) => bench::run(options),
         ("help" | "--help" | "-h", []) => {
             print!("{HELP}");
             Ok(())
         }
-        ("setup" | "examples" | "test", [first, ..]) => {
+        ("setup" | "examples" | "instructions" | "test", [first, ..]) => {
             bail!("`{command}` does not take `{first}`; `cargo xtask help` lists what there is")
         }
         _ => bail!("there is no command `{command}`; `cargo xtask help` lists what there is"),

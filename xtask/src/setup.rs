@@ -15,6 +15,7 @@ pub fn run() -> Result<()> {
         ensure_programs(),
         ensure_disk(),
         ensure_clock(),
+        ensure_valgrind(),
         ensure_otlp(),
         ensure_publishers(),
     ];
@@ -37,6 +38,11 @@ fn ensure_disk() -> Result<()> {
 fn ensure_clock() -> Result<()> {
     let found = if shell::has_program("faketime") { Ok(()) } else { system::install(&["faketime"]) };
     unless_left_out("clocks that jump", found)
+}
+
+fn ensure_valgrind() -> Result<()> {
+    let found = if shell::has_program("valgrind") { Ok(()) } else { system::install(&["valgrind"]) };
+    unless_left_out("counts of instructions", found)
 }
 
 fn ensure_otlp() -> Result<()> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::{examples, setup, shell, torture};
+use crate::{examples, instructions, setup, shell, torture};
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Extent {
@@ -52,7 +52,7 @@ const MEASUREMENT: &str = "journal_cost";
 const QUICK_TORTURE_MINUTES: (&str, &str) = ("MESHTRACE_TORTURE_MINUTES", "0.3");
 
 /// All of it in the dev profile, and docs after lints: these two share what they compile, and so do examples and tests.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     always("setup", Work::Own("setup", setup::run)),
     always("format", Work::Cargo("", "fmt --all --check")),
     when_full("format plugins", Work::Cargo("plugins", "fmt --all --check")),
@@ -68,6 +68,7 @@ const STEPS: [Step; 16] = [
     when_full("lint attackers", Work::Cargo("tests/evil", CLIPPY_ATTACKERS)),
     when_full("lint bench guests", Work::Cargo("tests/bench/guests", CLIPPY_BENCH_GUESTS)),
     always("examples", Work::Own("examples", examples::run)),
+    when_full("instructions", Work::Own("instructions", instructions::run)),
     always("test", Work::Tests),
 ];
 

@@ -1,14 +1,14 @@
 //! One backlog through one host, and whether all of it came out.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use redis::Connection;
 use serde_json::Value;
 
 use crate::host::{Host, HostBuilder};
-use crate::load::{Publisher, Shape};
+use crate::load::{Publisher, SPANS, Shape};
 use crate::measure::{Stopwatch, Used, micros_each, processors};
 use crate::server::{Progress, Server, progress, wait_within};
 
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Traces of one span that come after the backlog: they move stream time past its quiet period.
 const TICKS: u64 = 70;
 const TICK_MS: u64 = 100;
+/// What is due is published this often, when it is published as time goes by.
+const STEP: Duration = Duration::from_millis(2);
 
 /// A stream full of entries that nobody has read.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ impl Backlog {
         server.empty()?;
         let mut publisher = Publisher::new(server)?;
         let shape = Shape {
-            traces: entries / crate::load::SPANS,
+            traces: entries / SPANS,
             rate: RATE,
             first_ms: now_ms() - AGO_MS,
             first_trace: 0,
@@ -63,7 +65,7 @@ impl Backlog {
         // Roots alone: the last span of a trace that has no other.
         for tick in 1..=TICKS {
             let at_ms = shape.at_ms(shape.entries()) + tick * TICK_MS;
-            publisher.add(&format!("{at_ms}-0"), shape.first_trace + shape.traces + tick, crate::load::SPANS - 1, at_ms);
+            publisher.add(&format!("{at_ms}-0"), shape.first_trace + shape.traces + tick, SPANS - 1, at_ms);
         }
         publisher.flush()?;
         Ok(backlog)
@@ -129,6 +131,23 @@ impl Backlog {
         }
         Ok(())
     }
+}
+
+/// Publishes whole traces at this rate as time goes by, for as long as `goes_on` says; says how many entries.
+pub fn publish_live(server: &Server, entries_per_second: f64, goes_on: impl Fn(Duration) -> bool) -> Result<u64> {
+    let mut publisher = Publisher::new(server)?;
+    let (begin, mut trace) = (Instant::now(), 0);
+    while goes_on(begin.elapsed()) {
+        let due = (begin.elapsed().as_secs_f64() * entries_per_second) as u64 / SPANS;
+        let at_ms = now_ms();
+        while trace < due {
+            (0..SPANS).for_each(|span| publisher.add("*", trace, span, at_ms));
+            trace += 1;
+        }
+        publisher.flush()?;
+        std::thread::sleep(STEP);
+    }
+    Ok(trace * SPANS)
 }
 
 /// What threads have used between two looks.

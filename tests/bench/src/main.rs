@@ -2,7 +2,7 @@
 //!
 //! - `server`: a redis-server. `load`: entries as agents write them. `resp`: where replies end. `ceiling`: the reader that is the yardstick.
 //! - `host`: a host, the release binary. `guests`: plugins of the bench's own. `flow`: one backlog through one host. `measure`: processors and memory.
-//! - `rows`: what is measured, a file per subject. `options`, `table`, `report`: what is asked for and what is said.
+//! - `rows`: what is measured, a file per subject. `policies`: what the filter keeps. `options`, `table`, `report`: what is asked for and what is said.
 //!
 //! It starts what it needs itself, on free ports, and leaves nothing behind.
 
@@ -13,6 +13,7 @@ mod host;
 mod load;
 mod measure;
 mod options;
+mod policies;
 mod report;
 mod resp;
 mod rows;

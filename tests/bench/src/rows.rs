@@ -4,6 +4,7 @@ mod calls;
 mod latency;
 mod memory;
 mod start;
+mod swaps;
 mod throughput;
 
 use anyhow::{Context, Result};
@@ -24,7 +25,7 @@ pub struct Row {
 
 /// All rows, in the order in which they run.
 pub fn all() -> impl Iterator<Item = &'static Row> {
-    [throughput::ROWS, calls::ROWS, memory::ROWS, latency::ROWS, start::ROWS].into_iter().flatten()
+    [throughput::ROWS, calls::ROWS, memory::ROWS, latency::ROWS, swaps::ROWS, start::ROWS].into_iter().flatten()
 }
 
 /// What rows share: made when the first of them needs it.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::{Bench, Row, throughput};
-use crate::flow::{by_stage, now_ms, reach, since};
+use crate::flow::{by_stage, publish_live, reach, since};
 use crate::host::HostBuilder;
-use crate::load::{Publisher, SPANS};
+use crate::load::SPANS;
 use crate::report::{Figure, Target};
 use crate::server::{Server, progress, wait_within};
 
@@ -27,21 +27,16 @@ pub const ROWS: &[Row] = &[
 /// The default.
 const QUIET_MS: f64 = 5_000.0;
 const PUBLISHED_FOR: Duration = Duration::from_secs(20);
-/// What is due is published this often.
-const STEP: Duration = Duration::from_millis(2);
 /// Longer than the quiet period.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn lag(bench: &mut Bench) -> Result<Vec<Figure>> {
-    if bench.sustained.is_none() {
-        throughput::complete(bench)?;
-    }
-    let rate = bench.sustained.context("the complete pipeline was just measured")? / 2.0;
+    let rate = throughput::sustained(bench)? / 2.0;
     let guest = bench.guests()?.component("lag")?;
     let server = Server::start()?;
     let mut host = HostBuilder::new(&server)?.plugin("lag.wasm", guest)?.start_reading()?;
     let threads = host.process().threads()?;
-    let published = publish_live(&server, rate)?;
+    let published = publish_live(&server, rate, |elapsed| elapsed < PUBLISHED_FOR)?;
     let mut connection = server.connect()?;
     reach(&mut host, &mut connection, "every trace is exported", |progress| progress.acknowledged() >= published)?;
     let threads = since(&threads, host.process().threads()?);
@@ -53,23 +48,6 @@ fn lag(bench: &mut Bench) -> Result<Vec<Figure>> {
     let note = format!("at {rate:.0} entries/s, half of what was sustained; p50 {:.0} ms", late(number("p50_ms")?));
     let costs = format!("µs per span, read as they come: {}", by_stage(&threads, published));
     Ok(vec![figure.peak(host.stop()?).note(note).note(costs)])
-}
-
-/// Publishes whole traces at this rate as time goes by; says how many entries.
-fn publish_live(server: &Server, rate: f64) -> Result<u64> {
-    let mut publisher = Publisher::new(server)?;
-    let (begin, mut trace) = (Instant::now(), 0);
-    while begin.elapsed() < PUBLISHED_FOR {
-        let due = (begin.elapsed().as_secs_f64() * rate) as u64 / SPANS;
-        let at_ms = now_ms();
-        while trace < due {
-            (0..SPANS).for_each(|span| publisher.add("*", trace, span, at_ms));
-            trace += 1;
-        }
-        publisher.flush()?;
-        std::thread::sleep(STEP);
-    }
-    Ok(trace * SPANS)
 }
 
 const STORED: u64 = 100_000;
