@@ -69,7 +69,7 @@ impl Decoder {
         if let Some(bytes) = entry.unread {
             return Err(Reject::Unread(bytes));
         }
-        let (mut bytes, mut count) = (entry.size(), entry.fields().count());
+        let (mut bytes, mut count) = (entry.size(), entry.count());
         if bytes > MAX_ENTRY_BYTES || count > MAX_FIELDS {
             (bytes, count) = retry::extent_without_marker(entry.fields());
         }
@@ -194,11 +194,12 @@ impl Decoder {
             return Attributes::of(gathered.iter().map(Kept::view).collect());
         };
         order.sort_unstable();
-        let in_order = || order.iter().filter_map(|(_, at)| gathered.get(usize::from(*at))).map(Kept::view);
-        if in_order().zip(in_order().skip(1)).any(|(one, next)| one.key == next.key) {
-            return Attributes::of(in_order().collect());
+        if order.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Attributes::of(gathered.iter().map(Kept::view).collect());
         }
-        in_order().for_each(|attribute| self.packer.push(attribute));
+        for (_, at) in &order {
+            self.packer.push(gathered[usize::from(*at)].view());
+        }
         self.packer.finish()
     }
 

@@ -43,7 +43,8 @@ pub(super) struct Known {
     pub field: Field,
     /// Of an attribute: its name, unless the table of names is full.
     pub name: Option<Name>,
-    /// Of an attribute with a name: a number that is greater for keys that come later in byte order, until the next key is learned.
+    /// Of an attribute with a name: a number that is greater for names that come later in byte order, and the same for the same name, until the next key is
+    /// learned.
     pub rank: Option<u16>,
 }
 
@@ -85,12 +86,15 @@ impl Keys {
         let text = |at: &u16| self.learned.get(usize::from(*at)).and_then(|own| own.known.name).map_or("", Name::as_str);
         let place = self.sorted.partition_point(|other| text(other) < name.as_str());
         self.sorted.insert(place, at);
-        for (rank, at) in (0..).zip(&self.sorted) {
-            if let Some(own) = self.learned.get_mut(usize::from(*at)) {
-                own.known.rank = Some(rank);
-            }
+        let (mut rank, mut before) = (0, None);
+        for at in &self.sorted {
+            let Some(own) = self.learned.get_mut(usize::from(*at)) else { continue };
+            // Two keys may be the same attribute's.
+            rank += u16::from(before.is_some_and(|before| before != own.known.name));
+            before = Some(own.known.name);
+            own.known.rank = Some(rank);
         }
-        Known { rank: Some(place as u16), ..known }
+        self.learned.last().map_or(known, |own| own.known)
     }
 }
 
@@ -120,6 +124,8 @@ mod tests {
         let ranks: Vec<u16> = ["a", "aa", "meshtrace:text:ab", "b", "z"].iter().filter_map(|key| rank(key, &mut keys)).collect();
         assert!(ranks.len() == 5 && ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
         assert_eq!((rank("trace_id", &mut keys), keys.learned.len()), (None, 6));
+        let twice = (rank("meshtrace:json:z", &mut keys), rank("z", &mut keys));
+        assert!(twice.0.is_some() && twice.0 == twice.1, "{twice:?}");
     }
 
     #[test]

@@ -144,9 +144,16 @@ impl<'a> Entry<'a> {
         let (begin, end) = (first.map_or(0, |text| text.begin()), last.map_or(0, |text| text.begin() + text.length()));
         // What stands between the texts is ASCII.
         let all = self.bytes.get(begin..end).and_then(|all| std::str::from_utf8(all).ok()).unwrap_or_default();
-        let value = move |value: Place| all.get(value.begin() - begin..value.begin() - begin + value.length());
-        let texts = self.texts.chunks_exact(2).map(move |pair| value(pair[1]));
-        self.fields().zip(texts).map(|((key, value), text)| (key, value, text))
+        let bytes = self.bytes;
+        self.texts.chunks_exact(2).map(move |pair| {
+            let at = pair[1].begin() - begin;
+            (pair[0].of(bytes), pair[1].of(bytes), all.get(at..at + pair[1].length()))
+        })
+    }
+
+    /// Number of fields.
+    pub fn count(&self) -> usize {
+        self.texts.len() / 2
     }
 
     /// Bytes of all keys and values.
