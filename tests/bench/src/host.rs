@@ -18,6 +18,7 @@ use crate::server::{Server, free_port, wait_within};
 
 /// Where files are in memory.
 const TMPFS: &str = "/dev/shm";
+const JSON_DIR: &str = "json";
 /// Age of a file that nobody still writes to.
 const FINISHED_AGO: Duration = Duration::from_secs(60);
 /// A host that does not read by then never will; on a busy machine, plugins take their time to be compiled.
@@ -36,6 +37,7 @@ pub struct HostBuilder {
 pub struct Host {
     process: Child,
     port: u16,
+    environment: BTreeMap<String, String>,
     dir: TempDir,
     /// When it was started.
     pub begin: Instant,
@@ -60,10 +62,9 @@ impl HostBuilder {
     /// A host in its default configuration, without exporters and filters.
     pub fn new(server: &Server) -> Result<HostBuilder> {
         // JSON goes to memory, so that no disk is measured.
-        let parent = if Path::new(TMPFS).is_dir() { PathBuf::from(TMPFS) } else { std::env::temp_dir() };
-        let dir = tempfile::Builder::new().prefix("meshtrace-bench-").tempdir_in(parent)?;
+        let dir = memory_dir()?;
         let own = |name: &str| dir.path().join(name).display().to_string();
-        for name in ["plugins", "json"] {
+        for name in ["plugins", JSON_DIR] {
             fs::create_dir(dir.path().join(name))?;
         }
         let cache = std::env::current_exe()?.with_file_name("bench-compiled-plugins");
@@ -71,7 +72,7 @@ impl HostBuilder {
             ("REDIS_URL", server.url()),
             ("TRACE_EXPORTER_TYPE", "none".to_owned()),
             ("TRACE_ENABLE_STATS", "false".to_owned()),
-            ("TRACE_JSON_OUTPUT_DIR", own("json")),
+            ("TRACE_JSON_OUTPUT_DIR", own(JSON_DIR)),
             ("MESHTRACE_PLUGIN_DIR", own("plugins")),
             ("MESHTRACE_CACHE_DIR", cache.display().to_string()),
         ];
@@ -100,25 +101,33 @@ impl HostBuilder {
 
     /// Starts it, and waits for nothing.
     pub fn start(self) -> Result<Host> {
+        let HostBuilder { mut environment, dir } = self;
         let port = free_port()?;
-        let mut command = Command::new(PROGRAM.get().context("no host was chosen")?);
-        command.arg("run").current_dir(self.dir.path()).env_clear().envs(&self.environment);
-        command.env("MESHTRACE_LISTEN", format!("127.0.0.1:{port}"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.dir.path().join("stderr"))?);
+        environment.insert("MESHTRACE_LISTEN".to_owned(), format!("127.0.0.1:{port}"));
         let begin = Instant::now();
-        let process = command.spawn().context("the host does not start")?;
-        Ok(Host { process, port, dir: self.dir, begin })
+        let process = spawn(&environment, dir.path())?;
+        Ok(Host { process, port, environment, dir, begin })
     }
 
     /// Starts it and waits until it reads.
     pub fn start_reading(self) -> Result<Host> {
         let mut host = self.start()?;
-        wait_within(START, "the host reads", || {
-            host.check()?;
-            Ok((host.consumer("status").ok().as_deref() == Some("running")).then_some(()))
-        })?;
+        host.wait_until_it_reads()?;
         Ok(host)
     }
+}
+
+/// A directory in memory, if this machine has such.
+pub fn memory_dir() -> Result<TempDir> {
+    let parent = if Path::new(TMPFS).is_dir() { PathBuf::from(TMPFS) } else { std::env::temp_dir() };
+    Ok(tempfile::Builder::new().prefix("meshtrace-bench-").tempdir_in(parent)?)
+}
+
+fn spawn(environment: &BTreeMap<String, String>, dir: &Path) -> Result<Child> {
+    let mut command = Command::new(PROGRAM.get().context("no host was chosen")?);
+    command.arg("run").current_dir(dir).env_clear().envs(environment);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(dir.join("stderr"))?);
+    command.spawn().context("the host does not start")
 }
 
 impl Host {
@@ -137,6 +146,26 @@ impl Host {
             Some(status) => bail!("the host ended with {status}: {}", self.stderr()),
             None => Ok(()),
         }
+    }
+
+    fn wait_until_it_reads(&mut self) -> Result<()> {
+        wait_within(START, "the host reads", || {
+            self.check()?;
+            Ok((self.consumer("status").ok().as_deref() == Some("running")).then_some(()))
+        })
+    }
+
+    /// Kills it at once (SIGKILL), starts it again as it was, and waits until it reads.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        self.process = spawn(&self.environment, self.dir.path())?;
+        self.wait_until_it_reads()
+    }
+
+    /// Where the json exporter writes.
+    pub fn json_dir(&self) -> PathBuf {
+        self.dir.path().join(JSON_DIR)
     }
 
     /// The body of the answer to a GET.

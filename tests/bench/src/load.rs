@@ -21,7 +21,7 @@ const SPARE: [&str; 3] = ["request_bytes", "response_bytes", "mesh_positions"];
 /// Spans of a trace.
 pub const SPANS: u64 = 5;
 /// Traces that are under way at one time: their spans come in turns.
-const ABREAST: u64 = 1_000;
+pub const ABREAST: u64 = 1_000;
 /// Agents write the fields of every entry in another order.
 const ORDERS: u64 = 16;
 /// Every so many-th trace has a failed span, and every so many-th is slow.
@@ -99,7 +99,7 @@ impl Writer {
             let value = match part {
                 Part::Same(value) => value,
                 Part::TraceId => {
-                    let _ = write!(text, "{:016x}{:016x}", mixed(trace), mixed(trace ^ 0x5bd1_e995));
+                    text.push_str(&trace_id(trace));
                     &text
                 }
                 Part::SpanId(number) => {
@@ -184,6 +184,16 @@ fn part(key: &str, value: &str, ids: &[String]) -> Part {
     }
 }
 
+/// The id of this trace.
+pub fn trace_id(trace: u64) -> String {
+    format!("{:016x}{:016x}", mixed(trace), mixed(trace ^ 0x5bd1_e995))
+}
+
+/// Whether a span of this trace fails, or it takes longer than a second.
+pub fn is_remarkable(trace: u64) -> bool {
+    trace % FAILS == FAILS - 1 || trace % SLOW == SLOW - 1
+}
+
 /// Numbers that look like chance, none twice.
 fn mixed(number: u64) -> u64 {
     let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -258,18 +268,24 @@ impl Publisher {
 
     /// Publishes the beginning of a span of which no more is known.
     pub fn add_open(&mut self, id: &str, trace: u64) {
-        let buffer = &mut self.buffer;
-        let _ = write!(buffer, "*{}\r\n$4\r\nXADD\r\n", 3 + 2 * 5);
-        bulk(buffer, STREAM);
-        bulk(buffer, id);
         let (trace_id, span_id) = (format!("{:032x}", mixed(trace)), format!("{:016x}", mixed(trace)));
-        for (key, value) in [
+        let fields = [
             ("event_type", "span_start"),
             ("trace_id", &*trace_id),
             ("span_id", &*span_id),
             ("operation", "waits"),
             ("agent_name", "planner-agent"),
-        ] {
+        ];
+        self.add_fields(id, fields.into_iter());
+    }
+
+    /// Publishes an entry of these fields.
+    pub fn add_fields<'a>(&mut self, id: &str, fields: impl ExactSizeIterator<Item = (&'a str, &'a str)>) {
+        let buffer = &mut self.buffer;
+        let _ = write!(buffer, "*{}\r\n$4\r\nXADD\r\n", 3 + 2 * fields.len());
+        bulk(buffer, STREAM);
+        bulk(buffer, id);
+        for (key, value) in fields {
             bulk(buffer, key);
             bulk(buffer, value);
         }

@@ -2,7 +2,7 @@
 //!
 //! - `server`: a redis-server. `load`: entries as agents write them. `resp`: where replies end. `ceiling`: the reader that is the yardstick.
 //! - `host`: a host, the release binary. `guests`: plugins of the bench's own. `flow`: one backlog through one host. `measure`: processors and memory.
-//! - `rows`: what is measured, a file per subject. `policies`: what the filter keeps. `options`, `table`, `report`: what is asked for and what is said.
+//! - `rows`: what is measured, a file per subject. `policies`: what the filter keeps. `peers`: others that do the same job. `options`, `table`, `report`: what is asked for and what is said.
 //!
 //! It starts what it needs itself, on free ports, and leaves nothing behind.
 
@@ -13,6 +13,7 @@ mod host;
 mod load;
 mod measure;
 mod options;
+mod peers;
 mod policies;
 mod report;
 mod resp;
@@ -52,7 +53,7 @@ fn run() -> Result<()> {
     println!("{}", machine.describe());
     let mut bench = Bench::new(options.clone())?;
     let (mut report, mut failed) = (Report::new(machine), Vec::new());
-    for row in rows::all().filter(|row| options.wants(row.name)) {
+    for row in rows::all().filter(|row| options.wants(row)) {
         eprintln!("bench: {} …", row.name);
         let figures = (row.run)(&mut bench).unwrap_or_else(|error| {
             // What else was measured is not lost by that.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::server::wait_until;
+
 /// The kernel counts processor time in this unit.
 const TICK: Duration = Duration::from_millis(10);
 /// More work than this waiting for processors before anything was started: somebody else is busy.
@@ -53,6 +55,18 @@ impl Process {
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib * 1024)
     }
+}
+
+/// Waits until a process has nothing to do any more.
+pub fn settle(process: Process) -> Result<()> {
+    let mut before = process.cpu()?;
+    wait_until("the process comes to rest", || {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = process.cpu()?;
+        let rests = now.saturating_sub(before) < Duration::from_millis(20);
+        before = now;
+        Ok(rests.then_some(()))
+    })
 }
 
 fn cpu_in(path: &str) -> Result<Duration> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::rows;
+use crate::rows::{self, Peer, Row};
 
 /// Entries of the backlog, unless asked otherwise.
 const ENTRIES: u64 = 1_000_000;
@@ -22,6 +22,9 @@ pub struct Options {
     pub json: Option<PathBuf>,
     /// Another host than the one beside this program.
     pub host: Option<PathBuf>,
+    /// An OpenTelemetry Collector, and a registry of MCP Mesh, to be measured beside it.
+    pub otelcol: Option<PathBuf>,
+    pub registry: Option<PathBuf>,
     /// Only say what can be asked for.
     pub help: bool,
 }
@@ -36,6 +39,8 @@ impl Options {
             compare: None,
             json: None,
             host: None,
+            otelcol: None,
+            registry: None,
             help: false,
         };
         let mut rest = arguments.iter();
@@ -47,16 +52,29 @@ impl Options {
                 "--entries" => options.entries = entries(value()?)?,
                 "--compare" => options.compare = Some(value()?.into()),
                 "--json" => options.json = Some(value()?.into()),
-                "--host" => options.host = Some(std::fs::canonicalize(value()?).context("--host")?),
+                "--host" => options.host = Some(binary(argument, value()?)?),
+                "--peer-otelcol" => options.otelcol = Some(binary(argument, value()?)?),
+                "--peer-registry" => options.registry = Some(binary(argument, value()?)?),
                 other => bail!("bench does not take `{other}`; --help says what it takes"),
             }
+        }
+        if let Some(row) = rows::all().find(|row| options.only.iter().any(|name| name == row.name) && !options.has(row.peer)) {
+            bail!("the row {0} wants --{0} BINARY", row.name);
         }
         Ok(options)
     }
 
-    /// Whether the row called so is asked for.
-    pub fn wants(&self, row: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == row)
+    /// Whether this row is asked for, and can be measured.
+    pub fn wants(&self, row: &Row) -> bool {
+        self.has(row.peer) && (self.only.is_empty() || self.only.iter().any(|name| name == row.name))
+    }
+
+    fn has(&self, peer: Option<Peer>) -> bool {
+        match peer {
+            None => true,
+            Some(Peer::Otelcol) => self.otelcol.is_some(),
+            Some(Peer::Registry) => self.registry.is_some(),
+        }
     }
 
     /// Where the report goes.
@@ -71,6 +89,10 @@ fn entries(text: &str) -> Result<u64> {
         Ok(entries) if (50_000..=20_000_000).contains(&entries) => Ok(entries),
         _ => bail!("--entries {text}: a number from 50000 to 20000000 is wanted"),
     }
+}
+
+fn binary(option: &str, path: &str) -> Result<PathBuf> {
+    std::fs::canonicalize(path).with_context(|| format!("{option} {path}"))
 }
 
 fn known_row(name: &str) -> Result<String> {
@@ -91,6 +113,9 @@ cargo xtask bench [OPTIONS]
   --compare OLD.json  show the difference to an earlier report
   --host BINARY       measure this host instead of the one that was just built
   --json FILE         where the report goes (bench.json)
+  --peer-otelcol BINARY   measure this OpenTelemetry Collector beside the host; it needs the components otlp, tail_sampling,
+                          batch and otlphttp, as the contrib distribution has them
+  --peer-registry BINARY  measure this registry of MCP Mesh beside the host
 
 Rows:
 "

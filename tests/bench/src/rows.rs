@@ -3,6 +3,7 @@
 mod calls;
 mod latency;
 mod memory;
+mod peers;
 mod start;
 mod swaps;
 mod throughput;
@@ -20,12 +21,23 @@ use crate::server::Server;
 pub struct Row {
     pub name: &'static str,
     pub about: &'static str,
+    /// The binary that it measures beside the host, if it needs one: without it, it is left out.
+    pub peer: Option<Peer>,
     pub run: fn(&mut Bench) -> Result<Vec<Figure>>,
 }
 
 /// All rows, in the order in which they run.
 pub fn all() -> impl Iterator<Item = &'static Row> {
-    [throughput::ROWS, calls::ROWS, memory::ROWS, latency::ROWS, swaps::ROWS, start::ROWS].into_iter().flatten()
+    [throughput::ROWS, calls::ROWS, memory::ROWS, latency::ROWS, swaps::ROWS, start::ROWS, peers::ROWS].into_iter().flatten()
+}
+
+/// Others that are measured beside the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// An OpenTelemetry Collector.
+    Otelcol,
+    /// MCP Mesh's registry.
+    Registry,
 }
 
 /// What rows share: made when the first of them needs it.

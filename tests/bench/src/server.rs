@@ -117,6 +117,13 @@ pub fn progress(connection: &mut Connection) -> Result<Progress> {
     Ok(Progress::default())
 }
 
+/// Whether there is the documented group.
+pub fn group_exists(connection: &mut Connection) -> Result<bool> {
+    // An error means that there is no stream yet.
+    let groups = redis::cmd("XINFO").arg("GROUPS").arg(STREAM).query::<Vec<Vec<Value>>>(connection).unwrap_or_default();
+    Ok(groups.iter().flatten().any(|value| redis::from_redis_value_ref::<String>(value).is_ok_and(|text| text == GROUP)))
+}
+
 /// A port that nobody listens on just now.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())

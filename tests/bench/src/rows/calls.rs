@@ -23,11 +23,13 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "columns",
         about: "a guest in Rust that reads everything, span columns, or trace columns; and building them",
+        peer: None,
         run: columns,
     },
     Row {
         name: "call",
         about: "a call of a guest that reads nothing; a filter that reads trace columns",
+        peer: None,
         run: call,
     },
 ];

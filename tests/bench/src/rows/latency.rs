@@ -15,11 +15,13 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "lag",
         about: "from the end of the quiet period to the export, at half the rate that the complete pipeline sustains",
+        peer: None,
         run: lag,
     },
     Row {
         name: "queries",
         about: "/trace/list and /trace/search over 100,000 traces while a backlog is read",
+        peer: None,
         run: queries,
     },
 ];

@@ -6,7 +6,7 @@ use super::{Bench, Row};
 use crate::flow::{RATE, now_ms, reach};
 use crate::host::HostBuilder;
 use crate::load::{Publisher, SPANS, Shape};
-use crate::measure::{Stopwatch, micros_each};
+use crate::measure::{Stopwatch, micros_each, settle};
 use crate::report::{Figure, Target};
 use crate::server::Server;
 
@@ -14,16 +14,19 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "open-memory",
         about: "memory for a span of an open trace, with 1,000,000 of them",
+        peer: None,
         run: open_memory,
     },
     Row {
         name: "stored-memory",
         about: "memory for a trace in the query store, with 100,000 of them",
+        peer: None,
         run: stored_memory,
     },
     Row {
         name: "growth",
         about: "what a span costs while 1,000,000 traces are open, and while 1,000 are",
+        peer: None,
         run: growth,
     },
 ];
@@ -82,14 +85,7 @@ fn open_memory(_bench: &mut Bench) -> Result<Vec<Figure>> {
 /// What the host holds when it has nothing to do any more.
 fn settled_memory(host: &crate::host::Host) -> Result<u64> {
     // Entries that were read are decoded a moment later; the open spans are as of the last batch.
-    let mut before = host.process().cpu()?;
-    crate::server::wait_until("the host comes to rest", || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        let now = host.process().cpu()?;
-        let rests = now.saturating_sub(before) < std::time::Duration::from_millis(20);
-        before = now;
-        Ok(rests.then_some(()))
-    })?;
+    settle(host.process())?;
     host.process().resident()
 }
 

@@ -14,6 +14,7 @@ use crate::server::Server;
 pub const ROWS: &[Row] = &[Row {
     name: "cold-start",
     about: "from the start to the first entry read, with ten plugins that are in the cache",
+    peer: None,
     run: cold_start,
 }];
 

@@ -21,6 +21,7 @@ use crate::server::{Server, progress, wait_within};
 pub const ROWS: &[Row] = &[Row {
     name: "swaps",
     about: "the longest time without a call of an exporter while a plugin is replaced, at half the rate that the complete pipeline sustains",
+    peer: None,
     run: swaps,
 }];
 

@@ -13,26 +13,31 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "bare",
         about: "no filter and no exporter: entries to traces and back",
+        peer: None,
         run: bare,
     },
     Row {
         name: "sampling-stats",
         about: "the sampling filter and the stats exporter",
+        peer: None,
         run: sampling_stats,
     },
     Row {
         name: "complete",
         about: "the sampling filter; stats, json and a guest that reads every column",
+        peer: None,
         run: complete,
     },
     Row {
         name: "complete-all-kept",
         about: "the same with a policy that keeps every trace",
+        peer: None,
         run: complete_all_kept,
     },
     Row {
         name: "json-files",
         about: "the json exporter, one file per trace",
+        peer: None,
         run: json_files,
     },
 ];
