@@ -25,6 +25,17 @@ fn wait_until(host: &Host, role: &str) {
     eventually(&format!("the host is {role}"), || (host.consumer("role") == role).then_some(()));
 }
 
+/// A host that leads and has the beginning of the trace `t`, and one that stands by.
+fn in_the_middle_of_a_trace(connection: &mut redis::Connection, builder: impl Fn() -> HostBuilder) -> (Host, Host) {
+    let first = builder().start();
+    first.wait_until_running();
+    let second = builder().start();
+    wait_until(&second, "standby");
+    publish(connection, STREAM, &[span("t", "a", None)]);
+    eventually("its beginning is known", || (first.get("/trace/t").status == 200).then_some(()));
+    (first, second)
+}
+
 /// Scenario: three hosts, traces without end; the one that leads is killed, then the next one that leads.
 /// Guarantees: the others take over one after the other, when a lease of at most four seconds has ended, and every trace comes out with exactly its spans; nothing stays pending.
 #[test]
@@ -338,12 +349,7 @@ fn a_redis_that_was_paused_splits_no_trace_for_whoever_leads_then() {
     let mut connection = redis.connect();
     let json = tempfile::tempdir().expect("a directory");
     let builder = || HostBuilder::new(&redis.url()).json_dir(json.path()).set("MESHTRACE_QUIET_PERIOD", "3s");
-    let first = builder().start();
-    first.wait_until_running();
-    let second = builder().start();
-    wait_until(&second, "standby");
-    publish(&mut connection, STREAM, &[span("t", "a", None)]);
-    eventually("its beginning is known", || (first.get("/trace/t").status == 200).then_some(()));
+    let (first, second) = in_the_middle_of_a_trace(&mut connection, builder);
     redis.signal(libc::SIGSTOP);
     // So that it is the other one that leads.
     first.signal(libc::SIGSTOP);
@@ -376,12 +382,7 @@ fn a_redis_that_was_paused_between_a_leaders_death_and_the_take_over_splits_no_t
     let mut connection = redis.connect();
     let json = tempfile::tempdir().expect("a directory");
     let builder = || HostBuilder::new(&redis.url()).json_dir(json.path()).set("MESHTRACE_QUIET_PERIOD", "3s");
-    let first = builder().start();
-    first.wait_until_running();
-    let second = builder().start();
-    wait_until(&second, "standby");
-    publish(&mut connection, STREAM, &[span("t", "a", None)]);
-    eventually("its beginning is known", || (first.get("/trace/t").status == 200).then_some(()));
+    let (first, second) = in_the_middle_of_a_trace(&mut connection, builder);
     std::fs::remove_dir_all(first.kill()).expect("the directory of the killed host");
     publish(&mut connection, STREAM, &[lone("other", "work"), span("t", "b", Some("a"))]);
     redis.signal(libc::SIGSTOP);

@@ -16,10 +16,10 @@ mod texts;
 pub use batch::{Batch, Beginning, Entry};
 pub use recalled::{DECISION_BYTES, PastDecision, Recalled};
 pub use settlement::{Fate, Settlement};
+pub use status::{GivenUp, RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};
+
 /// How far stream time has come is told this often, also while nothing comes. What is told may be as old as that: a look at Redis begins by asking for the
 /// time, and then waits for entries. So what is due is decided two of these later at most.
 pub(crate) const TICK: Duration = Duration::from_millis(40);
 /// Traces come out on time: within 100 ms, of which some are left for the work.
 const _: () = assert!(2 * TICK.as_millis() < 100);
-
-pub use status::{GivenUp, RestartSafety, Role, SourceState, SourceStatus, StatusSnapshot};

@@ -146,14 +146,20 @@ async fn a_standby_that_has_lost_connections_is_there_when_the_lead_becomes_free
     assert_eq!(reading.beginning().await.epoch, 1, "it takes over");
 }
 
-#[tokio::test]
-async fn an_id_that_is_given_to_another_entry_is_not_acknowledged_by_whoever_had_it_before() {
-    let server = Server::start();
-    let mut host = Host::on(&server, "a").await;
+/// A host that leads and has read the entry `100-1`, its reading, and the number of its leadership.
+async fn that_has_read_an_entry(server: &Server) -> (Host, Reading, u32) {
+    let mut host = Host::on(server, "a").await;
     let mut reading = Reading::of(&host);
     let led = reading.beginning().await.epoch;
     host.run::<()>("XADD mesh:trace 100-1 key value").await;
     assert_eq!(reading.entries().await, ["100-1"]);
+    (host, reading, led)
+}
+
+#[tokio::test]
+async fn an_id_that_is_given_to_another_entry_is_not_acknowledged_by_whoever_had_it_before() {
+    let server = Server::start();
+    let (mut host, mut reading, led) = that_has_read_an_entry(&server).await;
     let former = host.shared.lease.term().unwrap();
     // A replica takes its place that had got nothing of that, and whose clock is behind.
     at_once(&mut host, &["DEL mesh:trace", "XADD mesh:trace 100-1 another value", "XGROUP CREATE mesh:trace g 0"]).await;
@@ -168,11 +174,7 @@ async fn an_id_that_is_given_to_another_entry_is_not_acknowledged_by_whoever_had
 #[tokio::test]
 async fn what_redis_has_forgotten_stays_held_where_nothing_can_have_its_id() {
     let server = Server::start();
-    let mut host = Host::on(&server, "a").await;
-    let mut reading = Reading::of(&host);
-    let led = reading.beginning().await.epoch;
-    host.run::<()>("XADD mesh:trace 100-1 key value").await;
-    assert_eq!(reading.entries().await, ["100-1"]);
+    let (mut host, mut reading, led) = that_has_read_an_entry(&server).await;
     at_once(&mut host, &["XDEL mesh:trace 100-1", "XGROUP SETID mesh:trace g 0"]).await;
     let next: String = host.run("XADD mesh:trace * key value").await;
     assert_eq!(reading.entries().await, [next]);
