@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::certificates::Certificates;
 use crate::support::collector::{Collector, sending, spans_of};
-use crate::support::events::{lone, numbered_traces, publish};
+use crate::support::events::{lone, numbered_traces, publish, publish_together};
 use crate::support::eventually;
 use crate::support::host::{Host, HostBuilder};
 use crate::support::redis_server::{GROUP, RedisServer, STREAM, dead_letters, wait_until_settled};
@@ -14,6 +14,11 @@ use crate::support::redis_server::{GROUP, RedisServer, STREAM, dead_letters, wai
 /// What the exporter counts itself.
 fn counted(host: &Host, name: &str) -> f64 {
     host.plugin_metrics("otlp")[name].as_f64().unwrap_or_default()
+}
+
+/// Spans in each request that the collector was sent.
+fn sizes(collector: &Collector) -> Vec<usize> {
+    collector.requests().iter().map(|request| spans_of(&request["request"]).len()).collect()
 }
 
 /// Scenario: the collector answers 503 with a pause, 429, 502 and 504 before it takes anything.
@@ -83,17 +88,17 @@ fn a_partial_success_is_counted_and_never_sent_again() {
     let redis = RedisServer::start();
     let mut connection = redis.connect();
     let (ids, entries) = numbered_traces(10);
-    publish(&mut connection, STREAM, &entries);
+    publish_together(&mut connection, &entries);
     let host = collector.fed_by(&redis).start();
     wait_until_settled(&mut connection, GROUP);
     eventually("they are counted", || (counted(&host, "rejected_spans") == 2.0).then_some(()));
-    assert_eq!((collector.requests().len(), collector.taken()), (1, ids));
+    assert_eq!((sizes(&collector).iter().sum(), collector.taken()), (entries.len(), ids));
     assert!(dead_letters(&mut connection).is_empty());
     assert_eq!(host.log_of("otlp"), ["the collector took the request and rejected 2 of its spans: too old"]);
 }
 
 /// Scenario: the collector says once that a request is too large.
-/// Guarantees: it gets the same traces in two requests.
+/// Guarantees: it gets the same traces in two requests, and no others twice.
 #[test]
 fn a_request_that_is_too_large_is_sent_in_halves() {
     let Some(collector) = Collector::start() else { return };
@@ -101,11 +106,14 @@ fn a_request_that_is_too_large_is_sent_in_halves() {
     let redis = RedisServer::start();
     let mut connection = redis.connect();
     let (ids, entries) = numbered_traces(10);
-    publish(&mut connection, STREAM, &entries);
+    publish_together(&mut connection, &entries);
     let _host = collector.fed_by(&redis).start();
     wait_until_settled(&mut connection, GROUP);
-    let sizes: Vec<usize> = collector.requests().iter().map(|request| spans_of(&request["request"]).len()).collect();
-    assert_eq!((sizes, collector.taken()), (vec![30, 15, 15], ids));
+    // On a busy machine the traces may come in several requests.
+    let sizes = sizes(&collector);
+    let ([refused, half, other, ..], all) = (&sizes[..], sizes.iter().sum::<usize>()) else { panic!("{sizes:?}") };
+    assert!(half + other == *refused && half.abs_diff(*other) <= 3, "{sizes:?}");
+    assert_eq!((all, collector.taken()), (refused + entries.len(), ids));
 }
 
 /// Scenario: the collector is killed while traces flow, and comes back; this three times.

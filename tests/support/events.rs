@@ -76,6 +76,16 @@ pub fn publish(connection: &mut Connection, stream: &str, entries: &[Fields]) ->
     ids
 }
 
+/// Publishes in one transaction: all entries come at one time, and their traces fall due together.
+pub fn publish_together(connection: &mut Connection, entries: &[Fields]) {
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    for fields in entries {
+        pipeline.xadd(STREAM, "*", fields).ignore();
+    }
+    pipeline.query::<()>(connection).expect("XADD");
+}
+
 /// Publishes at ids of the past: entry n at `first_ms + n * step_ms`.
 pub fn publish_at(connection: &mut Connection, entries: &[Fields], first_ms: u64, step_ms: u64) -> Vec<String> {
     let mut pipeline = redis::pipe();

@@ -15,6 +15,10 @@ const MAX_KEYS: usize = 512;
 /// The longest key that is remembered.
 const MAX_KEY_BYTES: usize = 256;
 
+/// Places of [`Keys::last`], a power of two: few of forty keys share one.
+const PLACES: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 10;
+
 /// So often something new finds no room before all is forgotten: what fills the table may be what nobody sends any more.
 const MAX_TURNED_AWAY: usize = 1 << 16;
 
@@ -24,6 +28,8 @@ pub(super) struct Keys {
     by_key: HashTable<u16>,
     hasher: RandomState,
     learned: Vec<Learned>,
+    /// By [`place`]: the key that was found there last, one more than its number. Most are found here again, and nothing is hashed.
+    last: Vec<u16>,
     /// Attributes among them, in byte order of their own keys.
     sorted: Vec<u16>,
     turned_away: usize,
@@ -51,12 +57,25 @@ pub(super) struct Known {
 impl Keys {
     /// What a field with this key is.
     pub fn of(&mut self, key: &[u8], names: &mut NameTable) -> Known {
+        let place = place(key);
+        let last = self.last.get(place).and_then(|number| self.learned.get(usize::from(*number).wrapping_sub(1)));
+        match last {
+            Some(own) if *own.key == *key => own.known,
+            _ => self.find(place, key, names),
+        }
+    }
+
+    fn find(&mut self, place: usize, key: &[u8], names: &mut NameTable) -> Known {
         let hash = self.hasher.hash_one(key);
         let learned = &self.learned;
-        match self.by_key.find(hash, |at| learned.get(usize::from(*at)).is_some_and(|own| *own.key == *key)) {
-            Some(at) => learned.get(usize::from(*at)).map_or_else(|| unknown(key), |own| own.known),
-            None => self.learn(hash, key, names),
+        let Some(at) = self.by_key.find(hash, |at| learned.get(usize::from(*at)).is_some_and(|own| *own.key == *key)) else {
+            return self.learn(hash, key, names);
+        };
+        self.last.resize(PLACES, 0);
+        if let Some(last) = self.last.get_mut(place) {
+            *last = at + 1;
         }
+        learned.get(usize::from(*at)).map_or_else(|| unknown(key), |own| own.known)
     }
 
     /// Grows whenever ranks may have changed.
@@ -98,6 +117,17 @@ impl Keys {
     }
 }
 
+/// Where a key is looked for first, by its length and its first and last bytes. Whoever makes up keys that share a place makes them cost a hash each, no more.
+fn place(key: &[u8]) -> usize {
+    let number = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (None, _) => key.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+        (first, last) => number(first) ^ number(last).rotate_left(29),
+    };
+    let mixed = (ends ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - PLACE_BITS)) as usize
+}
+
 fn unknown(key: &[u8]) -> Known {
     Known {
         field: Field::of(key),
@@ -126,6 +156,20 @@ mod tests {
         assert_eq!((rank("trace_id", &mut keys), keys.learned.len()), (None, 6));
         let twice = (rank("meshtrace:json:z", &mut keys), rank("z", &mut keys));
         assert!(twice.0.is_some() && twice.0 == twice.1, "{twice:?}");
+    }
+
+    #[test]
+    fn keys_that_share_a_place_are_told_apart() {
+        let (mut keys, mut names) = (Keys::default(), NameTable::default());
+        let own: Vec<String> = (0..MAX_KEYS).map(|number| format!("{number}")).collect();
+        let wanted: Vec<_> = own.iter().map(|key| keys.of(key.as_bytes(), &mut names).name.map(Name::as_str)).collect();
+        for _ in 0..3 {
+            for (key, wanted) in own.iter().zip(&wanted) {
+                assert_eq!((keys.of(key.as_bytes(), &mut names).name.map(Name::as_str), *wanted), (*wanted, Some(key.as_str())));
+            }
+        }
+        let places: std::collections::HashSet<usize> = own.iter().map(|key| place(key.as_bytes())).collect();
+        assert!(places.len() < own.len(), "none of them share a place");
     }
 
     #[test]
