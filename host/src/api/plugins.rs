@@ -10,6 +10,7 @@ mod terms;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -120,6 +121,11 @@ impl<'a> One<'a> {
     pub(super) fn failures(&self) -> u64 {
         let with_traces = self.exporter.map(|exporter| exporter.failures).or(self.filter.map(|filter| filter.failures));
         with_traces.unwrap_or(0) + self.record.counters.failures_beside()
+    }
+
+    /// The longest that traces waited because it was being replaced.
+    pub(super) fn longest_swap(&self) -> Option<Duration> {
+        self.exporter.and_then(|exporter| exporter.longest_swap).or(self.filter.and_then(|filter| filter.longest_swap))
     }
 
     /// Its own counters and gauges.

@@ -1,5 +1,7 @@
 //! One exporter takes over from another, in all lanes or in none.
 
+use std::time::Instant;
+
 use tokio::sync::oneshot;
 
 use super::Exporter;
@@ -26,6 +28,7 @@ impl Lane {
         if ready.is_closed() {
             return Effect::None;
         }
+        let begin = Instant::now();
         let prepared = self.hand_state_to(&mut *successor);
         let is_ready = prepared.is_ok();
         if ready.send(prepared).is_err() || !is_ready || self.runtime.block_on(go).is_err() {
@@ -35,6 +38,7 @@ impl Lane {
             tracing::error!(plugin = self.group.name, error, "flushing the plugin that is replaced failed");
         }
         self.exporter = successor;
+        self.group.status.note_swap(begin.elapsed());
         // The new one has yet to show that it works.
         (self.breaker, self.suspects.pause, self.again_at) = (Breaker::default(), PAUSE.0, None);
         self.blame.begin_anew();

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::batch::Numbers;
 
@@ -13,6 +14,7 @@ pub(super) struct Status {
     pub dropped: AtomicU64,
     pub retries: AtomicU64,
     pub failures: AtomicU64,
+    longest_swap_ns: AtomicU64,
     last_error: Mutex<Option<String>>,
     lanes: Mutex<Vec<Weak<LaneStatus>>>,
 }
@@ -51,6 +53,8 @@ pub struct Summary {
     pub queued: usize,
     /// Instances that take them side by side.
     pub instances: usize,
+    /// The longest that a lane of it took nothing because it was being replaced.
+    pub longest_swap: Option<Duration>,
     /// Why it does not take what it is offered at the moment.
     pub holding: Option<String>,
     /// Whether it failed so often that it is only tried now and then.
@@ -112,6 +116,11 @@ impl Status {
         news
     }
 
+    /// Notes for how long a lane took nothing because its exporter was being replaced.
+    pub fn note_swap(&self, took: Duration) {
+        self.longest_swap_ns.fetch_max(took.as_nanos() as u64, Ordering::Relaxed);
+    }
+
     fn lanes(&self) -> Vec<Arc<LaneStatus>> {
         lock(&self.lanes).iter().filter_map(Weak::upgrade).collect()
     }
@@ -129,6 +138,7 @@ impl Status {
             dropped: count(&self.dropped),
             retries: count(&self.retries),
             failures: count(&self.failures),
+            longest_swap: Some(Duration::from_nanos(count(&self.longest_swap_ns))).filter(|longest| !longest.is_zero()),
             holding: holding(&words),
             broken: words.iter().any(|words| words.broken),
             last_error: lock(&self.last_error).clone(),

@@ -134,6 +134,7 @@ impl Seat {
     /// # Errors
     /// It did not take that over; the old one stays.
     pub fn replace(&mut self, slot: Slot) -> Result<(), String> {
+        let begin = Instant::now();
         let Slot { order, on_failure, mut filter, .. } = slot;
         if let Ok(new) = &mut filter
             && let Some(state) = self.snapshot()
@@ -142,10 +143,13 @@ impl Seat {
             new.restore(&state)
                 .map_err(|why| format!("the new {name:?} could not take over from the one that runs, which stays: {why}"))?;
         }
-        FilterStatus::count(&self.status.swaps, usize::from(filter.is_ok() && self.filter.is_ok()));
+        let is_swap = filter.is_ok() && self.filter.is_ok();
         self.flush();
         (self.order, self.on_failure) = (order, on_failure);
         self.filter = filter;
+        if is_swap {
+            self.status.note_swap(begin.elapsed());
+        }
         (self.pause, self.took, self.interrupted) = (PAUSE.0, Duration::ZERO, false);
         self.blame.begin_anew();
         // What waits is offered at once.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::OnFailure;
 pub use super::reasons::ReasonCount;
@@ -20,6 +21,7 @@ pub(super) struct FilterStatus {
     pub edits: AtomicU64,
     pub refused_edits: AtomicU64,
     pub swaps: AtomicU64,
+    longest_swap_ns: AtomicU64,
     words: Mutex<Words>,
     reasons: Mutex<Reasons>,
     numbers: Mutex<Numbers>,
@@ -69,6 +71,8 @@ pub struct FilterSummary {
     pub refused_edits: u64,
     /// Times that it was replaced by another of its name.
     pub swaps: u64,
+    /// The longest that nothing passed because it was being replaced.
+    pub longest_swap: Option<Duration>,
     /// What was kept and dropped, by reason.
     pub reasons: Vec<ReasonCount>,
     /// Why traces wait for it, or pass it undecided, at the moment.
@@ -97,6 +101,7 @@ impl FilterStatus {
             edits: AtomicU64::default(),
             refused_edits: AtomicU64::default(),
             swaps: AtomicU64::default(),
+            longest_swap_ns: AtomicU64::default(),
             words: Mutex::new(Words {
                 order,
                 on_failure,
@@ -113,6 +118,12 @@ impl FilterStatus {
 
     pub fn count(counter: &AtomicU64, more: usize) {
         counter.fetch_add(more as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that it was replaced, and for how long nothing passed meanwhile.
+    pub fn note_swap(&self, took: Duration) {
+        FilterStatus::count(&self.swaps, 1);
+        self.longest_swap_ns.fetch_max(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
     pub fn words(&self) -> MutexGuard<'_, Words> {
@@ -159,6 +170,7 @@ impl FilterStatus {
             edits: count(&self.edits),
             refused_edits: count(&self.refused_edits),
             swaps: count(&self.swaps),
+            longest_swap: Some(Duration::from_nanos(count(&self.longest_swap_ns))).filter(|longest| !longest.is_zero()),
             reasons,
             holding: holding.or(failing),
             last_error,

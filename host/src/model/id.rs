@@ -1,6 +1,7 @@
 //! Trace and span ids: opaque text, packed when they look as agents make them.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +11,7 @@ pub const MAX_ID_BYTES: usize = 256;
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name {
             /// Came as lower-case hex digits of just this many bytes.
             Packed([u8; $bytes]),
@@ -56,6 +57,16 @@ macro_rules! id_type {
                 match self {
                     $name::Packed(_) => 0,
                     $name::Text(text) => text.len(),
+                }
+            }
+        }
+
+        impl Hash for $name {
+            /// Of most ids, nothing but their bytes: tables are asked for every span, and Eq tells what hashes alike.
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                match self {
+                    $name::Packed(bytes) => state.write(bytes),
+                    $name::Text(text) => text.hash(state),
                 }
             }
         }

@@ -23,6 +23,8 @@ const TICKS: u64 = 70;
 const TICK_MS: u64 = 100;
 /// What is due is published this often, when it is published as time goes by.
 const STEP: Duration = Duration::from_millis(2);
+/// Traces that are published in one go, at most.
+const STEP_TRACES: u64 = 200;
 
 /// A stream full of entries that nobody has read.
 #[derive(Debug, Clone, Copy)]
@@ -133,19 +135,23 @@ impl Backlog {
     }
 }
 
-/// Publishes whole traces at this rate as time goes by, for as long as `goes_on` says; says how many entries.
-pub fn publish_live(server: &Server, entries_per_second: f64, goes_on: impl Fn(Duration) -> bool) -> Result<u64> {
+/// Publishes whole traces at this rate as time goes by, for as long as `goes_on` says; says how many entries. Without a rate, as fast as Redis takes them.
+pub fn publish_live(server: &Server, entries_per_second: Option<f64>, goes_on: impl Fn(Duration) -> bool) -> Result<u64> {
     let mut publisher = Publisher::new(server)?;
     let (begin, mut trace) = (Instant::now(), 0);
     while goes_on(begin.elapsed()) {
-        let due = (begin.elapsed().as_secs_f64() * entries_per_second) as u64 / SPANS;
+        let due = entries_per_second.map_or(u64::MAX, |rate| (begin.elapsed().as_secs_f64() * rate) as u64 / SPANS);
+        // Not all that is due after a standstill: it would wait for long after the time that it is said to be of.
+        let due = due.min(trace + STEP_TRACES);
         let at_ms = now_ms();
         while trace < due {
             (0..SPANS).for_each(|span| publisher.add("*", trace, span, at_ms));
             trace += 1;
         }
         publisher.flush()?;
-        std::thread::sleep(STEP);
+        if entries_per_second.is_some() {
+            std::thread::sleep(STEP);
+        }
     }
     Ok(trace * SPANS)
 }

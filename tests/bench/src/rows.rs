@@ -45,8 +45,8 @@ pub struct Bench {
     pub options: Options,
     yardstick: Option<Yardstick>,
     guests: Option<Guests>,
-    /// Entries per second that the complete pipeline takes, once that was measured.
-    pub sustained: Option<f64>,
+    /// Entries per second that the complete pipeline takes while as many are published, once that was measured.
+    pub keeps_up: Option<f64>,
 }
 
 /// A backlog, and how fast it can be read at all.
@@ -65,7 +65,7 @@ impl Bench {
             options,
             yardstick: None,
             guests: None,
-            sustained: None,
+            keeps_up: None,
         })
     }
 

@@ -56,6 +56,13 @@ fn loading(text: &mut Text, plugins: &[One<'_>]) {
     each(text.gauge("meshtrace_plugin_problem", help), plugins, |one| Some(u64::from(one.record.problem.is_some())));
     let help = "Times that something was loaded in the place of something else.";
     each(text.counter("meshtrace_plugin_swaps", help), plugins, |one| Some(one.record.swaps));
+    let mut seconds =
+        text.gauge("meshtrace_plugin_longest_swap_seconds", "The longest that traces waited because the plugin was being replaced.");
+    for one in plugins {
+        if let Some(longest) = one.longest_swap() {
+            seconds.value(&[("plugin", one.name)], longest.as_secs_f64());
+        }
+    }
     each(text.counter("meshtrace_plugin_failed_loads", "Times that loading failed."), plugins, |one| Some(one.record.failed_loads));
 }
 

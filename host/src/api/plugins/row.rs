@@ -31,6 +31,8 @@ pub(super) struct Row<'a> {
     loading: Option<LoadingShown>,
     /// Times that something was loaded in the place of something else.
     swaps: u64,
+    /// The longest of these that traces waited for, milliseconds; `null`: there was none since what runs first began.
+    longest_swap_ms: Option<f64>,
     failed_loads: u64,
     /// Trace parts that an exporter has taken.
     exported: u64,
@@ -66,6 +68,7 @@ impl<'a> Row<'a> {
                 since: time(since),
             }),
             swaps: *swaps,
+            longest_swap_ms: one.longest_swap().map(|longest| longest.as_secs_f64() * 1e3),
             failed_loads: *failed_loads,
             exported: one.exporter.map_or(0, |exporter| exporter.exported),
             failures: one.failures(),

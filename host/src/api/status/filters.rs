@@ -96,6 +96,8 @@ impl<'a> Filter<'a> {
             edits,
             refused_edits,
             swaps,
+            // Of one plugin: its page has it.
+            longest_swap: _,
             reasons,
             holding,
             last_error,

@@ -104,6 +104,7 @@ impl Pipeline for Fake {
                 required: true,
                 exported: 147,
                 rejected: 2,
+                longest_swap: Some(Duration::from_micros(1_500)),
                 dropped: 3,
                 retries: 4,
                 failures: 5,
@@ -200,6 +201,7 @@ pub(in crate::api) fn sampling() -> FilterSummary {
         edits: 3,
         refused_edits: 0,
         swaps: 1,
+        longest_swap: Some(Duration::from_micros(2_500)),
         reasons: vec![
             ReasonCount { reason: None, kept: 0, dropped: 4 },
             ReasonCount {

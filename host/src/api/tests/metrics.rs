@@ -232,6 +232,7 @@ async fn metrics_of_a_plugin_are_the_numbers_of_its_page() {
         let hits = value(&series, "plugin_limit_hits_total", &[("plugin", "console"), ("limit", limit)]);
         assert_eq!(hits, shown["hits"].as_f64().unwrap(), "{limit}");
     }
+    assert_eq!(value(&series, "plugin_longest_swap_seconds", &own), page["longest_swap_ms"].as_f64().unwrap() / 1_000.0);
     assert_eq!(value(&series, "plugin_call_seconds_total", &own), page["call_time_ms"].as_f64().unwrap() / 1_000.0);
     assert_eq!(value(&series, "plugin_denials_total", &own), 3.0);
     assert_eq!(value(&series, "plugin_problem", &own), 1.0);

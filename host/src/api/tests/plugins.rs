@@ -91,7 +91,7 @@ fn console_row() -> Json {
         "loaded_at": "2024-01-01T00:00:02.000Z", "required": true,
         "problem": {"at": "2024-01-01T00:00:09.000Z", "moment": "starting", "reason": "no good"},
         "loading": {"moment": "compiling", "since": "2024-01-01T00:00:10.000Z"},
-        "swaps": 1, "failed_loads": 1, "exported": 147, "failures": 5, "last_error": "it trapped"
+        "swaps": 1, "longest_swap_ms": 1.5, "failed_loads": 1, "exported": 147, "failures": 5, "last_error": "it trapped"
     })
 }
 
@@ -100,7 +100,7 @@ async fn the_list_tells_what_runs_and_what_is_wrong() {
     let state = known(vec![("console", console()), ("late", Record::default())]);
     let nothing = json!({
         "name": "late", "kind": null, "state": "gone", "version": null, "source": null, "digest": null, "loaded_at": null, "required": null,
-        "problem": null, "loading": null, "swaps": 0, "failed_loads": 0, "exported": 0, "failures": 0, "last_error": null
+        "problem": null, "loading": null, "swaps": 0, "longest_swap_ms": null, "failed_loads": 0, "exported": 0, "failures": 0, "last_error": null
     });
     let expected = json!({
         "directory": {"path": "/plugins", "problem": {"at": "2024-01-01T00:00:09.000Z", "moment": null, "reason": "no good"}},

@@ -14,6 +14,7 @@ async fn a_successor_takes_over_between_two_batches_with_the_state() {
     assert_eq!((stage.taken.by("old"), stage.taken.by("new")), (vec!["1".into(), "2".into()], vec!["3".to_owned()]));
     assert_eq!(stage.handle.report("x").await, Ok(Some("3".into())), "it goes on counting");
     assert_eq!(stage.flushed.load(Ordering::Relaxed), 1);
+    stage.until("the pause is told", |x| x.longest_swap.is_some()).await;
     stage.end().await;
 }
 

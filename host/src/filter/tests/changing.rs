@@ -25,6 +25,7 @@ async fn a_new_filter_takes_over_the_state_and_the_old_one_is_flushed() {
     );
     let filter = bench.filter("f");
     assert_eq!((filter.calls, filter.swaps, filter.order, filter.kept, filter.passed), (2, 1, -5, 1, 1), "its counters go on");
+    assert!(filter.longest_swap.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +41,7 @@ async fn a_filter_that_cannot_take_over_leaves_the_old_one_as_it_was() {
     bench.give(all(&["a"])).await;
     assert!(bench.kept().await.batch.traces()[0].sampling.is_some());
     let filter = bench.filter("f");
-    assert_eq!((filter.swaps, filter.order, filter.on_failure), (0, 1, OnFailure::Hold));
+    assert_eq!((filter.swaps, filter.longest_swap, filter.order, filter.on_failure), (0, None, 1, OnFailure::Hold));
     assert_eq!(notes.taken(), ["asked a"]);
 }
 
